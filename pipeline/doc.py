@@ -81,6 +81,8 @@ class Coded:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Coded) and self.tolist() == other.tolist()
 
+    __hash__ = None  # type: ignore[assignment]  # holds an array
+
     def tolist(self) -> list[str | None]:
         """The names, null as None."""
         names: tuple[str | None, ...] = (*self.names, None)

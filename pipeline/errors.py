@@ -19,7 +19,7 @@ class AlignmentError(PipelineError):
     """Offsets that have to agree do not."""
 
 
-class InputRejected(PipelineError):
+class InputRejectedError(PipelineError):
     """One piece of input can't become a document; it is set aside and the run goes on.
 
     Parameters

@@ -1,0 +1,265 @@
+"""The command line: parse, call, print, exit code; nothing else.
+
+Heavy modules are imported by the commands that need them, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from pipeline import __version__
+from pipeline.errors import ConfigError, PipelineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.run import RunResult
+
+OK, SET_ASIDE, WRONG_CALL, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Turn messy Chinese web text into a clean annotated corpus, every label traceable to the source.",
+)
+train = typer.Typer(no_args_is_help=True, help="Fit a model on annotated data.")
+app.add_typer(train, name="train")
+
+ConfigOption = Annotated[str, typer.Option("--config", help="A config's name (default, fast) or a TOML file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder of the model.")]
+DataOption = Annotated[Path, typer.Option("--data", help="Folder of annotated data.")]
+AlsoOption = Annotated[Path | None, typer.Option("--also", help="A further folder of the same kind.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"zhcorpus {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+) -> None:
+    if debug:
+        os.environ["ZHCORPUS_DEBUG"] = "1"
+
+
+def _stdin_for(inputs: list[str]) -> Any:
+    return sys.stdin.buffer if "-" in inputs else None
+
+
+@contextlib.contextmanager
+def _progress_bar() -> Iterator[tuple[Callable[[str, int], None], Callable[[int, int], None]]]:
+    """Show a bar on stderr; give what announces the total and what moves it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[docs]:,} documents"),
+        TimeRemainingColumn(compact=True),
+    ]
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("annotating", total=None, docs=0)
+        state = {"docs": 0}
+
+        def announce(message: str, n_bytes: int) -> None:
+            if message:
+                console.print(message, highlight=False)
+            bar.update(task, total=n_bytes or 1)
+
+        def progress(n_docs: int, n_bytes: int) -> None:
+            state["docs"] += n_docs
+            bar.update(task, advance=n_bytes, docs=state["docs"])
+
+        yield announce, progress
+
+
+@app.command()
+def run(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, folders, globs, or - for stdin.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the corpus.")],
+    config: ConfigOption = "default",
+    file_format: Annotated[str, typer.Option("--format", help="parquet or jsonl.")] = "parquet",
+    workers: Annotated[int | None, typer.Option("--workers", help="Processes; one a core if not given.")] = None,
+    engine: Annotated[str, typer.Option("--engine", help="local.")] = "local",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete what an earlier run left in DIR; start anew.")] = False,
+    keep_source: Annotated[bool, typer.Option("--keep-source", help="Add source_text to the documents.")] = False,
+    input_format: Annotated[
+        str | None, typer.Option("--input-format", help="Format of standard input, such as jsonl.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Annotate a heap of articles into a corpus."""
+    from pipeline.config import load_config
+    from pipeline.run import RunOptions, run_corpus
+
+    if engine != "local":
+        raise ConfigError(f"--engine {engine}: known engines: local")
+    options = RunOptions(inputs, out, load_config(config), file_format, workers, fresh, keep_source, input_format)
+    with _progress_bar() as (announce, progress):
+        result = run_corpus(options, _stdin_for(inputs), announce, progress)
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), **result.summary}, ensure_ascii=False))
+    else:
+        _print_summary(result, out)
+    raise typer.Exit(SET_ASIDE if result.n_rejected else OK)
+
+
+def _print_summary(result: RunResult, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    summary: dict[str, Any] = result.summary
+    counts = summary["counts"]
+    table = Table(title="Corpus", show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row("documents", f"{result.n_written:,}")
+    table.add_row("set aside", f"{result.n_rejected:,}")
+    table.add_row("files skipped", f"{result.n_skipped:,}")
+    n_chars = summary["n_chars"]
+    share = f" ({summary['n_body_chars'] / n_chars:.0%})" if n_chars else ""
+    table.add_row("characters of source", f"{n_chars:,}")
+    table.add_row("characters of body", f"{summary['n_body_chars']:,}{share}")
+    for name, label in (("sents", "sentences"), ("tokens", "words")):
+        table.add_row(label, f"{counts.get('totals', {}).get(name, 0):,}")
+    labels = counts.get("label", {})
+    for name in ("claim", "opinion", "boilerplate"):
+        if labels:
+            table.add_row(f"  {name}", f"{labels.get(name, 0):,}")
+    console = Console()
+    console.print(table)
+    for rejection in summary["rejections"]:
+        console.print(
+            f"set aside as {rejection['code']}: {rejection['n']}, such as {rejection['origin']}: {rejection['reason']}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    console.print(f"results: {out}  ·  look at {out / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _stage_command(name: str, source: str, target: Path, config: str) -> None:
+    """Run one stage over JSONL documents (clean: over any input)."""
+    from pipeline.config import load_config
+    from pipeline.run.stages import run_stage
+
+    n_rejected = run_stage(name, source, target, load_config(config))
+    if n_rejected:
+        typer.echo(f"{n_rejected} rows set aside: {target}.rejected.jsonl", err=True)
+    raise typer.Exit(SET_ASIDE if n_rejected else OK)
+
+
+InArgument = Annotated[str, typer.Argument(metavar="IN")]
+OutArgument = Annotated[Path, typer.Argument(metavar="OUT")]
+
+
+@app.command()
+def clean(source: InArgument, target: OutArgument, config: ConfigOption = "default") -> None:
+    """Read articles, repair their text and cut sentences: one Doc a line of JSON."""
+    _stage_command("clean", source, target, config)
+
+
+@app.command()
+def segment(source: InArgument, target: OutArgument, config: ConfigOption = "default") -> None:
+    """Cut the words of cleaned Docs."""
+    _stage_command("segment", source, target, config)
+
+
+@app.command()
+def tag(source: InArgument, target: OutArgument, config: ConfigOption = "default") -> None:
+    """Tag the words of segmented Docs, and find names."""
+    _stage_command("tag", source, target, config)
+
+
+@app.command()
+def classify(source: InArgument, target: OutArgument, config: ConfigOption = "default") -> None:
+    """Label lines and sentences of cleaned Docs."""
+    _stage_command("classify", source, target, config)
+
+
+@app.command()
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One article.")],
+    config: ConfigOption = "fast",
+    as_json: JsonOption = False,
+) -> None:
+    """Show one document, labelled, with the reason for each boilerplate line."""
+    from pipeline.config import load_config
+    from pipeline.run.show import show_file
+
+    show_file(file, load_config(config), as_json=as_json)
+
+
+@app.command()
+def score(
+    data: Annotated[Path, typer.Option("--data", help="Labelled pages: a JSONL file or a folder of them.")],
+    split: Annotated[str | None, typer.Option("--split", help="Only documents of this split.")] = None,
+    config: ConfigOption = "fast",
+    floors: Annotated[Path | None, typer.Option("--floors", help="A JSON file of least figures to hold.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the labels with gold ones."""
+    from pipeline.training.score import score_command
+
+    is_held = score_command(data, split, config, floors, as_json=as_json)
+    raise typer.Exit(OK if is_held else SET_ASIDE)
+
+
+@train.command("segmenter")
+def train_segmenter_command(data: DataOption, out: OutOption, also: AlsoOption = None) -> None:
+    """Fit the word segmenter on CoNLL-U files."""
+    from pipeline.training.segmenter import train_segmenter
+
+    train_segmenter(data, out, also)
+
+
+@train.command("tagger")
+def train_tagger_command(data: DataOption, out: OutOption, also: AlsoOption = None) -> None:
+    """Fit tags and names on CoNLL-U and IOB2 files."""
+    from pipeline.training.tagger import train_tagger
+
+    train_tagger(data, out, also)
+
+
+@train.command("classifier")
+def train_classifier_command(data: DataOption, out: OutOption, also: AlsoOption = None) -> None:
+    """Fit line roles and sentence labels on labelled pages."""
+    from pipeline.training.classifier import train_classifier
+
+    train_classifier([data] if also is None else [data, also], out)
+
+
+def _exit(code: int, message: str) -> NoReturn:
+    typer.echo(f"zhcorpus: {message}", err=True)
+    sys.exit(code)
+
+
+def main() -> None:
+    """Run the command line; foreseeable errors become one sentence and an exit code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        _exit(INTERRUPTED, "interrupted; run the same command again to go on")
+    except (PipelineError, OSError) as error:
+        if os.environ.get("ZHCORPUS_DEBUG"):
+            raise
+        _exit(WRONG_CALL if isinstance(error, ConfigError) else FAILED, str(error))

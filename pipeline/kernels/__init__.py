@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: what carries the load. No module here knows of documents."""

@@ -1,0 +1,107 @@
+"""Spans of text to the buffers of Arrow's string columns, without a Python string a cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.kernels.chars import CodePoints, IntArray
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _utf8_lengths(points: CodePoints, spans: NDArray[np.int64]) -> NDArray[np.int64]:
+    offsets = np.zeros(len(spans) + 1, dtype=np.int64)
+    for i in range(len(spans)):
+        n = 0
+        for j in range(spans[i, 0], spans[i, 1]):
+            point = points[j]
+            n += 1 if point < 0x80 else 2 if point < 0x800 else 3 if point < 0x10000 else 4
+        offsets[i + 1] = offsets[i] + n
+    return offsets
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _utf8_bytes(points: CodePoints, spans: NDArray[np.int64], n_bytes: int) -> NDArray[np.uint8]:
+    data = np.empty(n_bytes, dtype=np.uint8)
+    at = 0
+    for i in range(len(spans)):
+        for j in range(spans[i, 0], spans[i, 1]):
+            point = points[j]
+            if point < 0x80:
+                data[at] = point
+                at += 1
+            elif point < 0x800:
+                data[at] = 0xC0 | point >> 6
+                data[at + 1] = 0x80 | point & 0x3F
+                at += 2
+            elif point < 0x10000:
+                data[at] = 0xE0 | point >> 12
+                data[at + 1] = 0x80 | point >> 6 & 0x3F
+                data[at + 2] = 0x80 | point & 0x3F
+                at += 3
+            else:
+                data[at] = 0xF0 | point >> 18
+                data[at + 1] = 0x80 | point >> 12 & 0x3F
+                data[at + 2] = 0x80 | point >> 6 & 0x3F
+                data[at + 3] = 0x80 | point & 0x3F
+                at += 4
+    return data
+
+
+def string_column(points: CodePoints, spans: NDArray[np.int64]) -> pa.Array:
+    """Get the texts of spans as a column of large strings.
+
+    Parameters
+    ----------
+    points : ndarray of uint32, shape (n_chars,)
+        No lone surrogates.
+    spans : ndarray of int64, shape (n, 2)
+        Half-open.
+
+    Returns
+    -------
+    pyarrow.LargeStringArray of length n
+    """
+    offsets = _utf8_lengths(points, spans)
+    data = _utf8_bytes(points, spans, int(offsets[-1]))
+    return pa.LargeStringArray.from_buffers(len(spans), pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def body_points(points: CodePoints, sents: IntArray, keep: NDArray[np.bool_]) -> CodePoints:
+    """Join the sentences that are kept: paragraphs by newline, sentences of a line as they stood.
+
+    Parameters
+    ----------
+    points : ndarray of uint32, shape (n_chars,)
+        A cleaned text, whose white space is one newline or one space.
+    sents : ndarray of int32, shape (n_sents, 2)
+    keep : ndarray of bool, shape (n_sents,)
+
+    Returns
+    -------
+    joined : ndarray of uint32
+    """
+    joined = np.empty(len(points) + len(sents), dtype=np.uint32)
+    n = 0
+    at = 0  # where the last kept sentence ended
+    for i in range(len(sents)):
+        if not keep[i]:
+            continue
+        if n:
+            gap = 0
+            for j in range(at, sents[i, 0]):
+                if points[j] == 0x0A:
+                    gap = 0x0A
+                elif points[j] == 0x20 and gap == 0:
+                    gap = 0x20
+            if gap:
+                joined[n] = gap
+                n += 1
+        for j in range(sents[i, 0], sents[i, 1]):
+            joined[n] = points[j]
+            n += 1
+        at = sents[i, 1]
+    return joined[:n].copy()

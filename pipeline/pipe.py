@@ -1,0 +1,140 @@
+"""The pipeline as an object: text in, annotated documents out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from pipeline.config import Config, load_config
+from pipeline.doc import Doc
+from pipeline.errors import ConfigError, InputRejectedError
+from pipeline.stage import STAGES, Stage, check_order
+
+MAX_BATCH_CHARS = 500_000
+MAX_BATCH_DOCS = 256
+
+
+class Pipeline:
+    """A chain of stages with their models loaded.
+
+    Parameters
+    ----------
+    config : Config
+        Which stages, with which settings.
+
+    Raises
+    ------
+    ModelError
+        If a model is missing or damaged.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.stages: dict[str, Stage] = {name: STAGES[name].make(getattr(config, name)) for name in config.stages}
+
+    def __call__(self, text: str | Doc) -> Doc:
+        """Annotate one text."""
+        return self.annotate([_as_doc(text, 0)])[0]
+
+    def pipe(self, texts: Iterable[str | Doc]) -> Iterator[Doc]:
+        """Annotate a stream of texts in batches, in order."""
+        for batch in batches(_as_doc(text, i) for i, text in enumerate(texts)):
+            yield from self.annotate(batch)
+
+    def annotate(self, docs: Sequence[Doc]) -> list[Doc]:
+        """Annotate one batch."""
+        annotated = list(docs)
+        for stage in self.stages.values():
+            annotated = stage(annotated)
+        return annotated
+
+    def annotate_each(self, docs: Sequence[Doc], reject: Callable[[Doc, InputRejectedError], None]) -> list[Doc]:
+        """Annotate a batch, setting aside what fails.
+
+        Parameters
+        ----------
+        docs : sequence of Doc
+        reject : callable
+            Is told of each document that has no visible text or that a stage failed on, and why.
+
+        Returns
+        -------
+        list of Doc
+            The others, in order.
+        """
+        annotated = list(docs)
+        for name, stage in self.stages.items():
+            annotated = _run_stage(name, stage, annotated, reject)
+            if name == "clean":
+                annotated = _drop_empty(annotated, reject)
+        return annotated
+
+
+def _run_stage(
+    name: str, stage: Stage, docs: list[Doc], reject: Callable[[Doc, InputRejectedError], None]
+) -> list[Doc]:
+    """Run a stage on a batch; when that fails, on each document alone, to find the one at fault."""
+    try:
+        return stage(docs)
+    except Exception as error:  # a stage may fail in any way, and must not end the run
+        if len(docs) == 1:
+            reason = f"stage {name!r} failed: {type(error).__name__}: {error}"
+            reject(docs[0], InputRejectedError("stage_failed", reason, doc_id=docs[0].id))
+            return []
+    return [done for doc in docs for done in _run_stage(name, stage, [doc], reject)]
+
+
+def _drop_empty(docs: list[Doc], reject: Callable[[Doc, InputRejectedError], None]) -> list[Doc]:
+    kept = []
+    for doc in docs:
+        if doc.sents is not None and len(doc.sents):
+            kept.append(doc)
+        else:
+            reject(doc, InputRejectedError("empty", "the text has no visible character", doc_id=doc.id))
+    return kept
+
+
+def _as_doc(text: str | Doc, i: int) -> Doc:
+    if isinstance(text, Doc):
+        return text
+    if not isinstance(text, str):
+        raise ConfigError(f"a text is a str or a Doc, not {type(text).__name__}")
+    return Doc.from_text(text, f"doc{i + 1}")
+
+
+def batches(docs: Iterable[Doc]) -> Iterator[list[Doc]]:
+    """Group documents by size: at most MAX_BATCH_DOCS, and about MAX_BATCH_CHARS code points."""
+    batch: list[Doc] = []
+    n_chars = 0
+    for doc in docs:
+        batch.append(doc)
+        n_chars += len(doc.source)
+        if n_chars >= MAX_BATCH_CHARS or len(batch) >= MAX_BATCH_DOCS:
+            yield batch
+            batch, n_chars = [], 0
+    if batch:
+        yield batch
+
+
+def load(config: str | Config = "default") -> Pipeline:
+    """Load a pipeline.
+
+    Parameters
+    ----------
+    config : str or Config
+        ``default``, ``fast``, the path of a TOML file, or a Config.
+
+    Returns
+    -------
+    Pipeline
+        Call it with a text, or use `Pipeline.pipe` for many.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such config, or it is wrong.
+    ModelError
+        If a model is missing or damaged.
+    """
+    config = load_config(config) if isinstance(config, str) else config
+    check_order(config.stages)
+    return Pipeline(config)

@@ -1,0 +1,179 @@
+"""The runner: a folder of articles in, a corpus out; resumable, and the same bytes every time."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from pipeline.config import Config
+from pipeline.errors import ConfigError
+from pipeline.readers import READERS
+from pipeline.readers.sources import Listing, Piece, list_input
+from pipeline.run.finish import finish_run
+from pipeline.run.local import Job, n_cores, run_local
+from pipeline.run.shards import Progress, plan_shards
+from pipeline.run.state import SPOOL, RunState, fingerprint, open_run
+from pipeline.stage import check_order
+from pipeline.writers import FORMATS
+
+__all__ = ["RunOptions", "RunResult", "run_corpus"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `zhcorpus run` was asked for.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Files, folders, globs, or ``-`` for standard input.
+    out : Path
+        The folder of the corpus.
+    config : Config
+    file_format : str
+        ``parquet`` or ``jsonl``.
+    n_workers : int or None
+        Processes; None for one a core.
+    fresh : bool
+        Delete what an earlier run left, and start anew.
+    keep_source : bool
+        Add ``source_text`` to the documents.
+    input_format : str or None
+        The format of standard input, such as ``jsonl``.
+    """
+
+    inputs: Sequence[str]
+    out: Path
+    config: Config
+    file_format: str = "parquet"
+    n_workers: int | None = None
+    fresh: bool = False
+    keep_source: bool = False
+    input_format: str | None = None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of a run.
+
+    Parameters
+    ----------
+    n_read, n_written, n_rejected, n_skipped : int
+        Documents; files that were passed over.
+    summary : dict
+        What the report shows.
+    was_complete : bool
+        Whether there was nothing to do.
+    """
+
+    n_read: int
+    n_written: int
+    n_rejected: int
+    n_skipped: int
+    summary: dict[str, object] = field(default_factory=dict)
+    was_complete: bool = False
+
+
+def _ignore_progress(n_docs: int, n_bytes: int) -> None:
+    """Tell nobody."""
+
+
+def run_corpus(
+    options: RunOptions,
+    stdin: IO[bytes] | None = None,
+    announce: Callable[[str, int], None] = lambda message, n_bytes: None,
+    progress: Progress = _ignore_progress,
+) -> RunResult:
+    """Annotate input into a corpus folder.
+
+    Parameters
+    ----------
+    options : RunOptions
+    stdin : binary stream, optional
+        Read where INPUT is ``-``.
+    announce : callable
+        Is told what was found of an earlier run (or nothing), and how many bytes are to do.
+    progress : callable
+        Is told of documents and bytes that were done.
+
+    Returns
+    -------
+    RunResult
+
+    Raises
+    ------
+    ConfigError
+        If the call or the config is wrong; nothing was written.
+    PipelineError
+        If the run failed; the same call goes on where it stopped.
+    """
+    _check(options)
+    listing = _list(options, stdin)
+    shards = plan_shards(listing.files)
+    made_of = fingerprint(options.config, options.file_format, keep_source=options.keep_source)
+    state = open_run(options.out, made_of, listing, shards, fresh=options.fresh)
+    todo = [shard for shard in shards if shard.index not in state.notes]
+    announce(state.message, sum(shard.n_bytes for shard in todo))
+    if not state.is_complete:
+        job = Job(options.config, options.out, state.work, options.file_format, options.keep_source)
+        for note in run_local(job, todo, options.n_workers or n_cores(), progress):
+            state.notes[note.index] = note
+    return _finish(state, listing)
+
+
+def _finish(state: RunState, listing: Listing) -> RunResult:
+    notes = [state.notes[index] for index in sorted(state.notes)]
+    summary = finish_run(state, notes, listing.n_skipped)
+    shutil.rmtree(state.out / SPOOL, ignore_errors=True)
+    totals = {name: sum(getattr(note, name) for note in notes) for name in ("n_read", "n_written", "n_rejected")}
+    return RunResult(**totals, n_skipped=listing.n_skipped, summary=summary, was_complete=state.is_complete)
+
+
+def _check(options: RunOptions) -> None:
+    if options.file_format not in FORMATS:
+        raise ConfigError(f"--format {options.file_format}: known formats are {', '.join(FORMATS)}")
+    if options.n_workers is not None and options.n_workers < 1:
+        raise ConfigError(f"--workers {options.n_workers}: give at least 1")
+    if options.out.exists() and not options.out.is_dir():
+        raise ConfigError(f"--out {options.out} is a file; give a folder")
+    check_order(options.config.stages)
+    if options.config.stages[:1] != ("clean",):
+        raise ConfigError("a run begins with the stage 'clean'; correct 'stages' in the config")
+
+
+def _list(options: RunOptions, stdin: IO[bytes] | None) -> Listing:
+    """List the input files; standard input is spooled to the work folder first."""
+    listing = Listing()
+    named = [name for name in options.inputs if name != "-"]
+    if named:
+        listing = list_input(named, tuple(READERS), exclude=options.out)
+    if "-" in options.inputs:
+        if stdin is None:
+            raise ConfigError("INPUT -: there is no standard input to read")
+        listing.files.append(_spool(stdin, options))
+    return listing
+
+
+def _spool(stdin: IO[bytes], options: RunOptions) -> Piece:
+    """Copy standard input to a file whose name tells its content, so that a resume can tell whether it is the same."""
+    suffix = "." + (options.input_format or "jsonl").lstrip(".")
+    if suffix not in READERS:
+        raise ConfigError(f"--input-format {suffix[1:]}: known formats are {', '.join(name[1:] for name in READERS)}")
+    folder = options.out / SPOOL
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / "stdin.tmp"
+    digest = hashlib.sha256()
+    with draft.open("wb") as file:
+        while data := stdin.read(1 << 20):
+            digest.update(data)
+            file.write(data)
+    path = folder / f"{digest.hexdigest()}{suffix}"
+    if path.exists():  # keep its time of change, by which an interrupted run knows its input again
+        draft.unlink()
+    else:
+        draft.replace(path)
+    return Piece(path, "stdin" + suffix, suffix, 0, path.stat().st_size)

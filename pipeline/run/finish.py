@@ -1,0 +1,202 @@
+"""The end of a run: unique ids, the list of rejections, the dataset card, the report, the manifest."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow.parquet as pq
+
+from pipeline.report import build_report
+from pipeline.run.ids import make_ids_unique
+from pipeline.run.shards import ShardNote, write_whole
+from pipeline.run.state import MANIFEST, RunState
+
+N_SAMPLES = 3
+_MAX_SAMPLE_SENTS = 150
+_MAX_PUBLISHERS = 20
+
+
+def finish_run(state: RunState, notes: Sequence[ShardNote], n_skipped: int) -> dict[str, Any]:
+    """Write what is made of all shards; the manifest comes last, and with it the corpus is complete.
+
+    Returns
+    -------
+    dict
+        The summary that the report shows.
+    """
+    if state.is_complete:
+        manifest: dict[str, Any] = orjson.loads((state.out / MANIFEST).read_bytes())
+        return {**manifest["totals"], "counts": manifest["counts"], "rejections": _rejections(state.out)}
+    make_ids_unique(notes, state.out, state.work)
+    _merge_rejections(state, notes)
+    summary = _summarise(state, notes, n_skipped)
+    file_format = state.made_of["format"]
+    (state.out / "README.md").write_text(_dataset_card(summary, file_format), encoding="utf-8")
+    (state.out / "report.html").write_text(build_report(summary, _samples(state.out, notes)), encoding="utf-8")
+    write_whole(state.out / MANIFEST, _manifest(state, notes, summary))
+    shutil.rmtree(state.work, ignore_errors=True)
+    return summary
+
+
+def _merge_rejections(state: RunState, notes: Sequence[ShardNote]) -> None:
+    draft = state.work / "rejected.tmp"
+    with draft.open("wb") as target:
+        for note in notes:
+            target.write((state.work / f"{note.index:05d}.rejected.jsonl").read_bytes())
+    draft.replace(state.out / "rejected.jsonl")
+
+
+def _rejections(out: Path) -> list[dict[str, Any]]:
+    """Get how many rejections there are of each code, with an example."""
+    found: dict[str, dict[str, Any]] = {}
+    with (out / "rejected.jsonl").open("rb") as file:
+        for line in file:
+            row = orjson.loads(line)
+            entry = found.setdefault(row["code"], {"code": row["code"], "n": 0, **_example(row)})
+            entry["n"] += 1
+    return sorted(found.values(), key=lambda entry: (-entry["n"], entry["code"]))
+
+
+def _example(row: dict[str, Any]) -> dict[str, Any]:
+    return {"reason": row["reason"], "origin": row["origin"]}
+
+
+def _add_counts(notes: Sequence[ShardNote]) -> dict[str, dict[str, int]]:
+    totals: dict[str, Counter[str]] = {}
+    for note in notes:
+        for name, counts in note.counts.items():
+            totals.setdefault(name, Counter()).update(counts)
+    return {name: dict(sorted(counter.items())) for name, counter in sorted(totals.items())}
+
+
+def _summarise(state: RunState, notes: Sequence[ShardNote], n_skipped: int) -> dict[str, Any]:
+    counts = _add_counts(notes)
+    publishers = _publishers(state.out, notes)
+    return {
+        "n_read": sum(note.n_read for note in notes),
+        "n_written": sum(note.n_written for note in notes),
+        "n_rejected": sum(note.n_rejected for note in notes),
+        "n_skipped": n_skipped,
+        "n_chars": counts.get("totals", {}).get("chars", 0),
+        "n_body_chars": sum(row["n_body_chars"] for row in publishers),
+        "counts": counts,
+        "rejections": _rejections(state.out),
+        "publishers": publishers[:_MAX_PUBLISHERS],
+        "stages": state.made_of["config"]["stages"],
+        "versions": state.made_of["versions"],
+    }
+
+
+def _read_documents(out: Path, note: ShardNote, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    yield from _read_rows(out / next(iter(note.files)), columns)
+
+
+def _read_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield rows of an output file, in either format."""
+    if path.suffix == ".parquet":
+        for batch in pq.ParquetFile(path).iter_batches(columns=list(columns)):
+            yield from batch.to_pylist()
+    else:
+        with path.open("rb") as file:
+            for line in file:
+                row = orjson.loads(line)
+                yield {name: row[name] for name in columns}
+
+
+def _publishers(out: Path, notes: Sequence[ShardNote]) -> list[dict[str, Any]]:
+    """Get documents and characters of each publisher, the largest first."""
+    found: dict[str | None, Counter[str]] = {}
+    for note in notes:
+        if note.files:
+            for row in _read_documents(out, note, ["publisher", "n_chars", "n_body_chars"]):
+                counter = found.setdefault(row["publisher"], Counter())
+                counter.update(n_docs=1, n_chars=row["n_chars"], n_body_chars=row["n_body_chars"])
+    rows: list[dict[str, Any]] = [{"publisher": name, **counter} for name, counter in found.items()]
+    return sorted(rows, key=lambda row: (-row["n_docs"], -row["n_chars"], row["publisher"] or ""))
+
+
+_SAMPLE_COLUMNS = ("doc_id", "text", "label", "role", "kind", "p_claim", "p_opinion", "p_boilerplate", "start", "end")
+
+
+def _samples(out: Path, notes: Sequence[ShardNote]) -> list[dict[str, Any]]:
+    """Get the first documents with their sentences."""
+    samples: list[dict[str, Any]] = []
+    for note in notes:
+        if not note.files or len(samples) >= N_SAMPLES:
+            continue
+        documents, sentences = note.files
+        wanted = N_SAMPLES - len(samples)
+        rows = _read_rows(out / documents, ["doc_id", "title", "publisher", "text"])
+        fresh = [{**row, "sentences": []} for _, row in zip(range(wanted), rows, strict=False)]
+        by_id = {row["doc_id"]: row for row in fresh}
+        for row in _read_rows(out / sentences, _SAMPLE_COLUMNS):
+            if row["doc_id"] not in by_id:
+                break
+            if len(by_id[row["doc_id"]]["sentences"]) < _MAX_SAMPLE_SENTS:
+                by_id[row["doc_id"]]["sentences"].append(row)
+        samples += fresh
+    for sample in samples:
+        _mark_lines(sample)
+    return samples
+
+
+def _mark_lines(sample: dict[str, Any]) -> None:
+    """Tell of every sentence whether it starts a line: kept ones by the document's text, boilerplate unless glued."""
+    text, at, end = sample.pop("text"), 0, -1
+    for row in sample["sentences"]:
+        if row["role"] == "boilerplate":
+            row["starts_line"] = row["start"] != end
+        else:
+            found = text.find(row["text"], at)
+            row["starts_line"] = found <= 0 or text[found - 1] == "\n"
+            at = found + len(row["text"])
+        end = row["end"]
+
+
+def _manifest(state: RunState, notes: Sequence[ShardNote], summary: dict[str, Any]) -> bytes:
+    totals = {name: value for name, value in summary.items() if name.startswith("n_")}
+    record = {
+        **state.made_of,
+        "totals": totals,
+        "counts": summary["counts"],
+        "shards": [note.to_dict() for note in notes],
+    }
+    return orjson.dumps(record, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _dataset_card(summary: dict[str, Any], file_format: str) -> str:
+    """The card that makes the folder a dataset of the Hugging Face library."""
+    configs = "\n".join(
+        f"- config_name: {name}\n  data_files: {name}-*.{file_format}" for name in ("documents", "sentences")
+    )
+    labels = summary["counts"].get("label", {})
+    shares = "\n".join(f"| {name} | {n:,} |" for name, n in labels.items()) or "| not labelled | |"
+    return f"""---
+language: zh
+configs:
+{configs}
+---
+# An annotated corpus
+
+Made by zhcorpus {summary["versions"]["zhcorpus"]}: {summary["n_written"]:,} documents, {summary["n_chars"]:,}
+characters of source, {summary["n_body_chars"]:,} of them article body; {summary["n_rejected"]:,} pieces of input were
+set aside (`rejected.jsonl`).
+
+```python
+from datasets import load_dataset
+
+sentences = load_dataset("path/of/this/folder", "sentences", split="train")
+```
+
+`documents` has one row a document, `sentences` one row a sentence; `start` and `end` are half-open code points of the
+source. The labels are a model's, not a person's.
+
+| sentences | |
+|---|---|
+{shares}
+"""

@@ -1,0 +1,107 @@
+"""Unique document ids over a whole corpus: a repeated one gets ``~2``, ``~3`` in the order of the input.
+
+Shards are annotated without knowledge of each other; what repeats is found from 64-bit digests of the ids, and only
+the files of shards that hold a repeated id are written again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.run.shards import ShardNote, sync, write_whole
+from pipeline.weights import checksum
+
+
+def make_ids_unique(notes: Sequence[ShardNote], out: Path, work: Path) -> None:
+    """Rename repeated ids in the shards' files; the notes get the new checksums.
+
+    Parameters
+    ----------
+    notes : sequence of ShardNote
+        All shards, in order; changed in place.
+    out, work : Path
+    """
+    digests = [np.fromfile(work / f"{note.index:05d}.ids", dtype=np.uint64) for note in notes]
+    values, counts = np.unique(np.concatenate(digests), return_counts=True)
+    repeated = values[counts > 1]
+    if not len(repeated):
+        return
+    seen: Counter[str] = Counter()
+    taken: set[str] = set()
+    for note, shard_digests in zip(notes, digests, strict=True):
+        if np.isin(shard_digests, repeated).any():
+            _rename_in_shard(note, np.isin(shard_digests, repeated), seen, taken, out, work)
+
+
+def _rename_in_shard(
+    note: ShardNote, suspect: NDArray[np.bool_], seen: Counter[str], taken: set[str], out: Path, work: Path
+) -> None:
+    documents, sentences = (out / name for name in note.files)
+    ids = _read_ids(documents)
+    renamed = {}
+    for row in np.flatnonzero(suspect).tolist():
+        seen[ids[row]] += 1
+        if seen[ids[row]] > 1:
+            name = f"{ids[row]}~{seen[ids[row]]}"
+            while name in taken:
+                seen[ids[row]] += 1
+                name = f"{ids[row]}~{seen[ids[row]]}"
+            renamed[row] = name
+        taken.add(renamed.get(row, ids[row]))
+    if renamed:
+        for path, first in ((documents, None), (sentences, "sent")):
+            _rewrite(path, work / f"{path.name}.tmp", renamed, first)
+            note.files[path.name] = checksum(path)
+        write_whole(work / f"{note.index:05d}.json", orjson.dumps(note.to_dict()))
+
+
+def _read_ids(path: Path) -> list[str]:
+    if path.suffix == ".parquet":
+        ids: list[str] = pq.read_table(path, columns=["doc_id"]).column(0).to_pylist()
+        return ids
+    with path.open("rb") as file:
+        return [orjson.loads(line)["doc_id"] for line in file]
+
+
+def _rewrite(path: Path, draft: Path, renamed: dict[int, str], sent_column: str | None) -> None:
+    """Write a file again with other ids; rows of sentences count up a document wherever ``sent`` is 0."""
+    if path.suffix == ".parquet":
+        _rewrite_parquet(path, draft, renamed, sent_column)
+    else:
+        _rewrite_jsonl(path, draft, renamed, sent_column)
+    sync(draft)
+    draft.replace(path)
+
+
+def _rewrite_parquet(path: Path, draft: Path, renamed: dict[int, str], sent_column: str | None) -> None:
+    source = pq.ParquetFile(path)
+    row = -1
+    with pq.ParquetWriter(draft, source.schema_arrow, compression="zstd", store_schema=True) as writer:
+        for group in range(source.num_row_groups):
+            rows = source.read_row_group(group)
+            ids = rows.column("doc_id").to_pylist()
+            starts = rows.column(sent_column).to_pylist() if sent_column else [0] * len(ids)
+            for i, start in enumerate(starts):
+                row += start == 0
+                ids[i] = renamed.get(row, ids[i])
+            rows = rows.set_column(0, rows.schema.field(0), pa.array(ids, pa.string()))
+            writer.write_table(rows, row_group_size=max(1, len(rows)))
+
+
+def _rewrite_jsonl(path: Path, draft: Path, renamed: dict[int, str], sent_column: str | None) -> None:
+    row = -1
+    with path.open("rb") as source, draft.open("wb") as target:
+        for line in source:
+            record = orjson.loads(line)
+            row += not sent_column or record[sent_column] == 0
+            if row in renamed:
+                record["doc_id"] = renamed[row]
+            target.write(orjson.dumps(record) + b"\n")

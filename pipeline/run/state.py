@@ -1,0 +1,168 @@
+"""The state of a run on disk: what an earlier run left, whether it still holds, and what it was made of."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipeline import __version__
+from pipeline.config import Config
+from pipeline.errors import PipelineError
+from pipeline.readers.sources import Listing
+from pipeline.run.shards import Shard, ShardNote, input_digest, write_whole
+from pipeline.weights import checksum, model_digest
+
+WORK = ".zhcorpus"
+SPOOL = ".zhcorpus-stdin"
+MANIFEST = "manifest.json"
+_STATE = "state.json"
+_OURS = re.compile(r"(?:documents|sentences)-\d{5,}\.(?:parquet|jsonl)|rejected\.jsonl|manifest\.json|report\.html")
+_LIBRARIES = ("numpy", "numba", "opencc-python-reimplemented", "pyarrow", "resiliparse")
+"""Libraries whose version may show in the output."""
+
+
+def fingerprint(config: Config, file_format: str, *, keep_source: bool) -> dict[str, Any]:
+    """Everything besides the input that decides the output's bytes."""
+    return {
+        "config": config.to_dict(),
+        "format": file_format,
+        "keep_source": keep_source,
+        "models": {name: model_digest(folder) for name, folder in config.model_folders().items()},
+        "versions": {"zhcorpus": __version__, **{name: version(name) for name in _LIBRARIES}},
+    }
+
+
+def _input_state(listing: Listing) -> list[list[Any]]:
+    """Names, sizes and times of change of the input files, to tell cheaply whether a resumed run has the same."""
+    rows = []
+    for file in listing.files:
+        stat = file.path.stat() if file.path.exists() else None
+        rows.append([str(file.path.resolve()), file.origin, file.n_bytes, stat.st_mtime_ns if stat else 0])
+    return rows
+
+
+@dataclass
+class RunState:
+    """What a run finds in its output folder.
+
+    Parameters
+    ----------
+    out : Path
+    made_of : dict
+        The run's `fingerprint`.
+    notes : dict of int to ShardNote
+        Shards that are whole.
+    is_complete : bool
+        Whether an earlier run finished with the same input, config and models.
+    message : str
+        What to tell the user of what was found; empty if nothing was.
+    """
+
+    out: Path
+    made_of: dict[str, Any]
+    notes: dict[int, ShardNote]
+    is_complete: bool = False
+    message: str = ""
+
+    @property
+    def work(self) -> Path:
+        """The folder of unfinished things."""
+        return self.out / WORK
+
+
+def open_run(out: Path, made_of: dict[str, Any], listing: Listing, shards: Sequence[Shard], *, fresh: bool) -> RunState:
+    """Find out what of an earlier run still holds, and clear away what does not.
+
+    Raises
+    ------
+    PipelineError
+        If `out` is no folder or can't be written.
+    """
+    state = RunState(out, made_of, {})
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PipelineError(f"--out {out} can't be made: {error.strerror}") from error
+    key = orjson.loads(orjson.dumps({"made_of": made_of, "input": _input_state(listing)}))
+    if fresh:
+        remove_run(out)
+    elif (out / WORK / _STATE).is_file():
+        _resume(state, key)
+    elif (out / MANIFEST).is_file():
+        _compare_complete(state, shards)
+    if not state.is_complete:
+        _begin(state, key)
+    return state
+
+
+def _begin(state: RunState, key: dict[str, Any]) -> None:
+    if not state.notes:
+        remove_run(state.out)
+    state.work.mkdir(exist_ok=True)
+    for draft in state.work.glob("*.tmp"):
+        draft.unlink()
+    write_whole(state.work / _STATE, orjson.dumps(key))
+
+
+def _resume(state: RunState, key: dict[str, Any]) -> None:
+    """Take over the whole shards of an interrupted run."""
+    earlier = _read_json(state.work / _STATE)
+    if earlier is None or earlier != key:
+        changed = "input" if earlier and earlier.get("made_of") == key["made_of"] else "config, models or versions"
+        state.message = f"{changed} changed since the interrupted run: starting anew"
+        return
+    for path in sorted(state.work.glob("[0-9]*.json")):
+        note = _read_json(path)
+        if note and all(_is_whole(state.out / name, digest) for name, digest in note["files"].items()):
+            state.notes[note["index"]] = ShardNote(**note)
+    state.message = f"resuming: {len(state.notes)} shards are done" if state.notes else ""
+
+
+def _compare_complete(state: RunState, shards: Sequence[Shard]) -> None:
+    """Tell whether the finished run in the folder is the one that is asked for."""
+    manifest = _read_json(state.out / MANIFEST)
+    if manifest is None or {name: manifest.get(name) for name in state.made_of} != state.made_of:
+        state.message = "config, models or versions changed since the earlier run: starting anew"
+        return
+    notes = [ShardNote(**note) for note in manifest["shards"]]
+    if len(notes) != len(shards) or any(
+        note.n_bytes != shard.n_bytes or note.input_sha256 != input_digest(shard)
+        for note, shard in zip(notes, shards, strict=True)
+    ):
+        state.message = "input changed since the earlier run: starting anew"
+        return
+    if not all(_is_whole(state.out / name, digest) for note in notes for name, digest in note.files.items()):
+        state.message = "files of the earlier run are missing or damaged: starting anew"
+        return
+    state.notes = {note.index: note for note in notes}
+    state.is_complete = True
+    state.message = "nothing to do: the corpus is complete, and input, config and models are the same"
+
+
+def _is_whole(path: Path, digest: str) -> bool:
+    return path.is_file() and checksum(path) == digest
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def remove_run(out: Path) -> None:
+    """Delete what a run leaves in `out`, and nothing else; the card only if a manifest shows that it is ours."""
+    if (out / MANIFEST).is_file() or (out / WORK).is_dir():
+        (out / "README.md").unlink(missing_ok=True)
+    for path in out.iterdir():
+        if path.is_file() and _OURS.fullmatch(path.name):
+            path.unlink()
+    shutil.rmtree(out / WORK, ignore_errors=True)

@@ -1,0 +1,128 @@
+"""Writers: annotated documents into the files of a shard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Protocol, Self
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.doc import Doc
+from pipeline.writers.columns import DOCUMENTS, SENTENCES, Tables, make_tables
+
+FORMATS = ("parquet", "jsonl")
+MAX_GROUP_CHARS = 2_000_000
+"""Documents are written in groups of about so many code points, whatever the batches they came in."""
+
+
+class TableFile(Protocol):
+    """One file of rows under construction."""
+
+    def write(self, rows: pa.Table) -> None:
+        """Append rows."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+class ParquetFile:
+    """A Parquet file; every `write` is a row group."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", store_schema=True)
+
+    def write(self, rows: pa.Table) -> None:
+        """Append a row group."""
+        self._writer.write_table(rows, row_group_size=max(1, len(rows)))
+
+    def close(self) -> None:
+        """Write the footer."""
+        self._writer.close()
+
+
+class JsonlFile:
+    """A JSONL file, keys in the order of the schema."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._file: IO[bytes] = path.open("wb")
+        self._schema = schema
+
+    def write(self, rows: pa.Table) -> None:
+        """Append rows."""
+        columns = [_plain_values(column) for column in rows.columns]
+        names = rows.column_names
+        lines = [orjson.dumps(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+        if lines:
+            lines.append(b"")
+            self._file.write(b"\n".join(lines))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _plain_values(column: pa.ChunkedArray) -> list[object]:
+    """Get a column's values as JSON wants them: float32 by its own four decimals."""
+    values: list[object] = column.to_pylist()
+    if column.type == pa.float32():
+        return [None if value is None else round(value, 4) for value in values]  # type: ignore[call-overload]
+    return values
+
+
+_FILES: dict[str, type[ParquetFile] | type[JsonlFile]] = {"parquet": ParquetFile, "jsonl": JsonlFile}
+
+
+def open_table(path: Path, schema: pa.Schema, file_format: str) -> TableFile:
+    """Open a file of rows for writing, in one of `FORMATS`."""
+    return _FILES[file_format](path, schema)
+
+
+class ShardWriter:
+    """Writes a shard's documents and sentences; the same documents give the same bytes, however batched.
+
+    Parameters
+    ----------
+    documents, sentences : Path
+        The files to write.
+    file_format : str
+        One of `FORMATS`.
+    keep_source : bool
+        Whether documents carry ``source_text``.
+    """
+
+    def __init__(self, documents: Path, sentences: Path, file_format: str, *, keep_source: bool = False) -> None:
+        self._keep_source = keep_source
+        schema = DOCUMENTS.append(pa.field("source_text", pa.large_string())) if keep_source else DOCUMENTS
+        self._documents = open_table(documents, schema, file_format)
+        self._sentences = open_table(sentences, SENTENCES, file_format)
+        self._pending: list[Doc] = []
+        self._n_pending_chars = 0
+
+    def write(self, doc: Doc) -> None:
+        """Add a document."""
+        self._pending.append(doc)
+        self._n_pending_chars += len(doc.source)
+        if self._n_pending_chars >= MAX_GROUP_CHARS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pending:
+            tables: Tables = make_tables(self._pending, keep_source=self._keep_source)
+            self._documents.write(tables.documents)
+            self._sentences.write(tables.sentences)
+        self._pending = []
+        self._n_pending_chars = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+        self._documents.close()
+        self._sentences.close()
