@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,12 +175,17 @@ class ShardRun:
     def __init__(self, shard: Shard, pipeline: Pipeline, progress: Progress) -> None:
         origins = [p.origin if p.first_row == 1 else f"{p.origin}#{p.first_row}" for p in shard.pieces]
         self.note = ShardNote(shard.index, origins, shard.n_bytes)
-        self.rejections: list[Rejection] = []
         self.id_digests: list[int] = []
         self._shard = shard
         self._pipeline = pipeline
         self._progress = progress
         self._tally = _Tally()
+        self._rejections: list[tuple[int, Rejection]] = []
+
+    @property
+    def rejections(self) -> list[Rejection]:
+        """What was set aside, in the order of the input, however it was batched."""
+        return [rejection for _, rejection in sorted(self._rejections, key=lambda item: item[0])]
 
     def _read(self) -> Iterator[Doc]:
         """Yield the documents; keep the rejections."""
@@ -189,14 +194,15 @@ class ShardRun:
             for read in read_piece(piece, digest):
                 self.note.n_read += 1
                 if isinstance(read, Doc):
-                    yield read
+                    yield replace(read, meta={**read.meta, "position": self.note.n_read})
                 else:
-                    self.rejections.append(read)
+                    self._rejections.append((self.note.n_read, read))
             self._progress(0, piece.n_bytes)
         self.note.input_sha256 = digest.hexdigest()
 
     def _reject(self, doc: Doc, error: InputRejectedError) -> None:
-        self.rejections.append(Rejection.of(error, str(doc.meta.get("origin")), doc.id))
+        rejection = Rejection.of(error, str(doc.meta["origin"]), doc.id)
+        self._rejections.append((doc.meta["position"], rejection))
 
     def annotate(self) -> Iterator[Doc]:
         """Yield the annotated documents in order."""
@@ -207,7 +213,7 @@ class ShardRun:
                 self.note.n_written += 1
                 yield doc
             self._progress(len(batch), 0)
-        self.note.n_rejected = len(self.rejections)
+        self.note.n_rejected = len(self._rejections)
         self.note.counts = self._tally.to_dict()
 
 
