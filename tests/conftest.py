@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from pipeline.clean import clean_doc
 from pipeline.doc import Doc
+
+settings.register_profile("zhcorpus", deadline=None)  # the first call of a kernel compiles it
+settings.load_profile("zhcorpus")
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

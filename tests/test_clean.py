@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import cleaned, read_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opencc import OpenCC
 
-from conftest import cleaned, read_cases
 from pipeline.clean.convert import convert, load_conversion
 from pipeline.doc import Doc
 from pipeline.kernels.chars import code_points, to_text
@@ -19,9 +19,9 @@ from pipeline.tables import INVISIBLE, char_classes
 from pipeline.writers.columns import source_spans
 
 PIECES = [
-    "甲", "乙文", "瞭", "著", "乾隆", "後", "后", "說", "“", "”", "。", "！", "；", "…", "（", "）", "(", "责任编辑：某", "[", "]",
-    " ", "　", "\n", "\r\n", "\t", "\u200b", "\ufeff", "\u200d", "👩", "❤\ufe0f", "Ａ", "９", "&amp;", "&", "amp;", "lt;",
-    "&nbsp;", "&#8203;", "&#x6c49;", "\x00", "\x85", "\u2028", "\ud800", "⼀", "\uf967", "ａｂ", "x", "1.5", "𠀀",
+    "甲", "乙文", "瞭", "著", "乾隆", "後", "后", "說", "“", "”", "。", "！", "；", "…", "（", "）", "(", "责任编辑：某",
+    "[", "]",    " ", "　", "\n", "\r\n", "\t", "\u200b", "\ufeff", "\u200d", "👩", "❤\ufe0f", "Ａ", "９", "&amp;", "&", "amp;",
+    "lt;", "&nbsp;", "&#8203;", "&#x6c49;", "\x00", "\x85", "\u2028", "\ud800", "⼀", "\uf967", "ａｂ", "x", "1.5", "𠀀",
 ]  # fmt: skip
 messy_text = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=30).map("".join)
 
@@ -36,7 +36,7 @@ def test_sentences(case: dict[str, Any]) -> None:
     assert cleaned(case["text"]).sentence_texts() == case["expected"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(messy_text)
 def test_clean_is_idempotent(source: str) -> None:
     once = cleaned(source)
@@ -50,7 +50,7 @@ def visible(text: str) -> np.ndarray:
     return char_classes()[code_points(text)] & INVISIBLE == 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(messy_text)
 def test_every_visible_character_of_the_source_lies_in_one_sentence(source: str) -> None:
     doc = cleaned(source)
@@ -64,7 +64,7 @@ def test_every_visible_character_of_the_source_lies_in_one_sentence(source: str)
         assert not doc.text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(messy_text)
 def test_offsets_map_there_and_back(source: str) -> None:
     doc = cleaned(source)
@@ -77,7 +77,7 @@ def test_offsets_map_there_and_back(source: str) -> None:
     np.testing.assert_array_equal(doc.from_source(there)[outside], offsets[outside])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(messy_text)
 def test_sentences_hold_all_of_the_text_but_white_space(source: str) -> None:
     doc = cleaned(source)
@@ -98,7 +98,7 @@ def test_conversion_equals_opencc_on_all_its_keys(name: str) -> None:
         assert to_text(convert(code_points(text), name)) == reference.convert(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from([*load_conversion("t2s")[0][0].phrases, "，", " ", "了", "幹", "於"]), max_size=12))
 def test_conversion_equals_opencc_where_phrases_meet(parts: list[str]) -> None:
     text = "".join(parts)

@@ -57,7 +57,8 @@ def heap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     whole = gzip.compress("\n".join(json.dumps({"text": f"第{i * i}号记录。"}) for i in range(2000)).encode())
     (folder / "cut.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     (folder / "broken.jsonl").write_text(
-        '{"text": "好的一行。"}\n\n{"text": \n[1, 2]\n{"text": 7}\n{"title": "无"}\n{"html": "<p>页面</p>"}\n', encoding="utf-8"
+        '{"text": "好的一行。"}\n\n{"text": \n[1, 2]\n{"text": 7}\n{"title": "无"}\n{"html": "<p>页面</p>"}\n',
+        encoding="utf-8",
     )
     (folder / "photo.jpg").write_bytes(b"\xff\xd8")
     (folder / ".hidden.txt").write_text("看不见", encoding="utf-8")

@@ -85,6 +85,12 @@ class HashingStream(io.RawIOBase):
         self._digest.update(data)
         return len(data)
 
+    def drain(self) -> None:
+        """Read what a decompressor left behind: it counts as input, too."""
+        while data := self._file.read(min(self._left, _BUFFER)):
+            self._left -= len(data)
+            self._digest.update(data)
+
 
 def _decompress(stream: Any, compression: str) -> Any:
     if compression == ".gz":
@@ -114,14 +120,20 @@ def read_piece(piece: Piece, digest: hashlib._Hash | None = None) -> Iterator[Re
         In the order of the input. Never raises for what is wrong with the input: a file that can't be opened, or
         breaks off, is one rejection behind what could be read.
     """
-    digest = hashlib.sha256() if digest is None else digest
     try:
         with piece.path.open("rb") as file:
             file.seek(piece.start)
-            stream = io.BufferedReader(HashingStream(file, piece.n_bytes, digest), _BUFFER)
-            yield from READERS[piece.format](_decompress(stream, piece.compression), piece)
-            while stream.read(_BUFFER):  # what a decompressor left behind counts as input, too
-                pass
+            raw = HashingStream(file, piece.n_bytes, hashlib.sha256() if digest is None else digest)
+            yield from _read_stream(raw, piece)
+            raw.drain()
+    except OSError as error:
+        yield Rejection(piece.origin, None, None, None, "unreadable", f"the file can't be opened: {_say(error)}")
+
+
+def _read_stream(raw: HashingStream, piece: Piece) -> Iterator[Read]:
+    stream = _decompress(io.BufferedReader(raw, _BUFFER), piece.compression)
+    try:
+        yield from READERS[piece.format](stream, piece)
     except InputRejectedError as error:
         yield Rejection.of(error, piece.origin, piece.origin)
     except _DAMAGED as error:

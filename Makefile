@@ -1,0 +1,51 @@
+# Set-up is made once and remade when the lock changes; everything runs from .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+RAW ?= corpus/raw
+OUT ?= corpus/output
+CONFIG ?= default
+DATA ?= corpus/labelled
+ALSO ?=
+INSTALL ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup corpus test train score bench wipe
+
+help: ## List the commands.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "zhcorpus needs Python 3.11 or later; set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(READY) ## Make the virtual environment with locked versions.
+
+corpus: $(READY) ## Annotate RAW=corpus/raw into OUT=corpus/output (CONFIG=default or fast).
+	@$(BIN)/zhcorpus run "$(RAW)" --out "$(OUT)" --config "$(CONFIG)"; code=$$?; \
+	if [ $$code -eq 1 ]; then echo "done; some input was set aside, see $(OUT)/rejected.jsonl"; else exit $$code; fi
+
+test: $(READY) ## Lint, types, all tests, quality floors.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+train: $(READY) ## Fit the classifier on corpus/labelled into build/models (ALSO=DIR adds pages, INSTALL=1 ships it).
+	$(BIN)/zhcorpus train classifier --data "$(DATA)" $(if $(ALSO),--also "$(ALSO)") --out build/models/classifier
+	$(if $(INSTALL),rm -rf models/classifier && cp -r build/models/classifier models/classifier)
+
+score: $(READY) ## Score the shipped models against tests/floors.json.
+	$(BIN)/zhcorpus score --data corpus/labelled --split test --floors tests/floors.json
+
+bench: $(READY) ## Measure speed and memory.
+	$(BIN)/python benchmarks/throughput.py
+
+wipe: ## Delete what was made: the environment, builds, outputs.
+	rm -rf $(VENV) build corpus/output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

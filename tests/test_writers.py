@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import cleaned
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.doc import KINDS, LABELS, ROLES, Coded, Doc
+from pipeline.errors import InputRejectedError
+from pipeline.interchange import doc_from_json, doc_to_json
+from pipeline.kernels.chars import code_points
+from pipeline.kernels.columns import string_column
+from pipeline.writers import ShardWriter
+from pipeline.writers.columns import SENTENCES, make_tables
+
+
+def annotated() -> Doc:
+    """A document with every layer, made by hand."""
+
+    doc = cleaned("　标题\n王五在 北京 工作。很好！\n扫码关注", publisher="某报", origin="a.txt", encoding="utf-8")
+    assert doc.sents is not None
+    assert doc.sents.tolist() == [[0, 2], [3, 13], [13, 16], [17, 21]]
+    nan = float("nan")
+    return replace(
+        doc,
+        tokens=np.array(
+            [[0, 2], [3, 5], [5, 6], [7, 9], [10, 12], [12, 13], [13, 15], [15, 16], [17, 19], [19, 21]], "i4"
+        ),
+        upos=Coded.encode(
+            ["NOUN", "PROPN", "ADP", "PROPN", "VERB", "PUNCT", "ADJ", "PUNCT", "VERB", "VERB"],
+            ("ADJ", "ADP", "NOUN", "PROPN", "PUNCT", "VERB"),
+        ),
+        xpos=Coded.encode(
+            ["NN", "NNP", "IN", "NNP", "VV", ".", "JJ", ".", "VV", "VV"], ("NN", "NNP", "IN", "VV", ".", "JJ")
+        ),
+        ents=np.array([[3, 5], [7, 9]], "i4"),
+        ent_labels=Coded.encode(["PER", "LOC"], ("LOC", "ORG", "PER")),
+        role=Coded.encode(["title", "body", "body", "boilerplate"], ROLES),
+        label=Coded.encode([None, "claim", "opinion", "boilerplate"], LABELS),
+        kind=Coded.encode([None, None, None, "follow_cta"], KINDS),
+        probs=np.array([[nan] * 3, [0.9, 0.05, 0.05], [0.2, 0.7, 0.1], [0.0, 0.1, 0.9]], dtype=np.float32),
+    )
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_rows_of_both_tables(tmp_path: Path, file_format: str) -> None:
+    documents, sentences = tmp_path / f"d.{file_format}", tmp_path / f"s.{file_format}"
+    with ShardWriter(documents, sentences, file_format, keep_source=True) as writer:
+        writer.write(annotated())
+        writer.write(annotated())
+
+    def rows(path: Path) -> list[dict]:
+        if file_format == "parquet":
+            return pq.read_table(path).to_pylist()
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    document = rows(documents)[1]
+    assert document["text"] == "标题\n王五在 北京 工作。很好！"
+    assert (document["n_sents"], document["n_claims"], document["n_opinions"]) == (4, 1, 1)
+    assert (document["n_body_chars"], document["publisher"]) == (16, "某报")
+    assert document["source_text"] == annotated().source
+    first, second, third, fourth = rows(sentences)[4:]
+    assert (first["text"], first["role"], first["label"], first["p_claim"]) == ("标题", "title", None, None)
+    assert (second["start"], second["end"]) == (4, 14)
+    assert second["tokens"] == ["王五", "在", "北京", "工作", "。"]
+    assert second["upos"] == ["PROPN", "ADP", "PROPN", "VERB", "PUNCT"]
+    assert second["ents"] == [{"start": 0, "end": 1, "label": "PER"}, {"start": 2, "end": 3, "label": "LOC"}]
+    assert third["xpos"] == ["JJ", "."]
+    assert third["ents"] == []
+    assert round(third["p_opinion"], 4) == 0.7
+    assert (fourth["kind"], fourth["sent"], fourth["text"]) == ("follow_cta", 3, "扫码关注")
+
+
+def test_one_schema_whatever_was_run(tmp_path: Path) -> None:
+    for name, doc in (("all", annotated()), ("clean", cleaned("只有清洗。"))):
+        with ShardWriter(tmp_path / f"d-{name}", tmp_path / f"s-{name}", "parquet") as writer:
+            writer.write(doc)
+    assert pq.read_schema(tmp_path / "s-all").equals(pq.read_schema(tmp_path / "s-clean"))
+    (row,) = pq.read_table(tmp_path / "s-clean").to_pylist()
+    assert {name for name in row if row[name] is None} == set(SENTENCES.names[5:])
+    (document,) = pq.read_table(tmp_path / "d-clean").to_pylist()
+    assert (document["n_claims"], document["text"]) == (None, "只有清洗。")
+
+
+def test_no_documents_make_empty_tables() -> None:
+    tables = make_tables([])
+    assert (len(tables.documents), len(tables.sentences)) == (0, 0)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), max_size=8))
+def test_string_column_equals_the_strings(texts: list[str]) -> None:
+    ends = np.cumsum([0, *map(len, texts)])
+    spans = np.stack([ends[:-1], ends[1:]], axis=1).astype(np.int64)
+    assert string_column(code_points("".join(texts)), spans).to_pylist() == texts
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
+def test_a_document_survives_json(text: str) -> None:
+    doc = cleaned(text, publisher="某报", extra={"k": [1, None]})
+    assert doc_to_json(doc_from_json(doc_to_json(doc))) == doc_to_json(doc)
+
+
+def test_an_annotated_document_survives_json() -> None:
+    doc = annotated()
+    back = doc_from_json(doc_to_json(doc))
+    assert doc_to_json(back) == doc_to_json(doc)
+    assert back.upos == doc.upos
+    np.testing.assert_array_equal(back.probs, doc.probs)
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"{", b"[]", b'{"id": 1}', b'{"id":"a","source":"","text":"","edits":[[1]],"meta":{}}']
+)
+def test_a_row_that_is_no_document_is_rejected(line: bytes) -> None:
+    with pytest.raises(InputRejectedError, match="no document"):
+        doc_from_json(line)
