@@ -18,11 +18,25 @@ from pipeline.kernels.chars import code_points, to_text
 from pipeline.tables import INVISIBLE, char_classes
 from pipeline.writers.columns import source_spans
 
-PIECES = [
-    "甲", "乙文", "瞭", "著", "乾隆", "後", "后", "說", "“", "”", "。", "！", "；", "…", "（", "）", "(", "责任编辑：某",
-    "[", "]",    " ", "　", "\n", "\r\n", "\t", "\u200b", "\ufeff", "\u200d", "👩", "❤\ufe0f", "Ａ", "９", "&amp;", "&", "amp;",
-    "lt;", "&nbsp;", "&#8203;", "&#x6c49;", "\x00", "\x85", "\u2028", "\ud800", "⼀", "\uf967", "ａｂ", "x", "1.5", "𠀀",
-]  # fmt: skip
+PIECES = (
+    "甲 乙文 瞭 著 乾隆 後 后 說 “ ” 。 ！ ； … （ ） ( 责任编辑：某 [ ] Ａ ９ &amp; & amp; lt; &nbsp; &#8203; &#x6c49; ⼀ ａｂ x 1.5 𠀀 👩"
+).split(" ")
+PIECES += [
+    " ",
+    "　",
+    "\n",
+    "\r\n",
+    "\t",
+    "\u200b",
+    "\ufeff",
+    "\u200d",
+    "❤\ufe0f",
+    "\x00",
+    "\x85",
+    "\u2028",
+    "\ud800",
+    "\uf967",
+]
 messy_text = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=30).map("".join)
 
 
