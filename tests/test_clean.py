@@ -19,7 +19,8 @@ from pipeline.tables import INVISIBLE, char_classes
 from pipeline.writers.columns import source_spans
 
 PIECES = (
-    "甲 乙文 瞭 著 乾隆 後 后 說 “ ” 。 ！ ； … （ ） ( 责任编辑：某 [ ] Ａ ９ &amp; & amp; lt; &nbsp; &#8203; &#x6c49; ⼀ ａｂ x 1.5 𠀀 👩"
+    "甲 乙文 瞭 著 乾隆 後 后 說 “ ” 。 ！ ； … （ ） ( 责任编辑：某 [ ] Ａ ９ &amp; & amp; lt; "
+    "&nbsp; &#8203; &#x6c49; ⼀ ａｂ x 1.5 𠀀 👩"
 ).split(" ")
 PIECES += [
     " ",

@@ -44,6 +44,11 @@ class Shard:
         return sum(piece.n_bytes for piece in self.pieces)
 
     @property
+    def origins(self) -> list[str]:
+        """Where the pieces come from, with the line at which a range begins behind a ``#``."""
+        return [piece.origin if piece.first_row == 1 else f"{piece.origin}#{piece.first_row}" for piece in self.pieces]
+
+    @property
     def name(self) -> str:
         """The number in the names of its files."""
         return f"{self.index:05d}"
@@ -99,7 +104,7 @@ class ShardNote:
     ----------
     index : int
     origins : list of str
-        The files, with the line at which a range begins behind a ``#``.
+        As `Shard.origins` has them.
     n_bytes : int
         Bytes of input on disk.
     input_sha256 : str
@@ -173,8 +178,7 @@ class ShardRun:
     """
 
     def __init__(self, shard: Shard, pipeline: Pipeline, progress: Progress) -> None:
-        origins = [p.origin if p.first_row == 1 else f"{p.origin}#{p.first_row}" for p in shard.pieces]
-        self.note = ShardNote(shard.index, origins, shard.n_bytes)
+        self.note = ShardNote(shard.index, shard.origins, shard.n_bytes)
         self.id_digests: list[int] = []
         self._shard = shard
         self._pipeline = pipeline

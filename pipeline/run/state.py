@@ -133,7 +133,7 @@ def _compare_complete(state: RunState, shards: Sequence[Shard]) -> None:
         return
     notes = [ShardNote(**note) for note in manifest["shards"]]
     if len(notes) != len(shards) or any(
-        note.n_bytes != shard.n_bytes or note.input_sha256 != input_digest(shard)
+        note.origins != shard.origins or note.n_bytes != shard.n_bytes or note.input_sha256 != input_digest(shard)
         for note, shard in zip(notes, shards, strict=True)
     ):
         state.message = "input changed since the earlier run: starting anew"
