@@ -1,4 +1,4 @@
-"""How fast is a run, and how much memory does it take?
+"""Measure how fast a run is, and how much memory it takes.
 
 Makes a corpus of JSONL rows out of the project's own labelled pages, runs each config over it in a process of its own,
 and prints MB of UTF-8 text per CPU-second (user and system, all threads) with the peak resident memory. Every figure is
