@@ -7,7 +7,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pipeline.doc import Doc, Span
 
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.pipe import Pipeline
+
 __version__ = "0.1.0"
-__all__ = ["Doc", "Span", "__version__"]
+__all__ = ["Doc", "Span", "__version__", "load"]
+
+
+def load(config: str | Config = "default") -> Pipeline:
+    """Load a pipeline with its models.
+
+    Parameters
+    ----------
+    config : str or Config
+        ``default``, ``fast`` (no words and tags), the path of a TOML file, or a Config.
+
+    Returns
+    -------
+    Pipeline
+        Call it with a text, or use its `pipe` for many.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such config, or it is wrong.
+    ModelError
+        If a model is missing or damaged.
+    """
+    from pipeline.pipe import load_pipeline  # noqa: PLC0415 (importing the package must stay cheap)
+
+    return load_pipeline(config)

@@ -243,9 +243,10 @@ def train_tagger_command(data: DataOption, out: OutOption, also: AlsoOption = No
 @train.command("classifier")
 def train_classifier_command(data: DataOption, out: OutOption, also: AlsoOption = None) -> None:
     """Fit line roles and sentence labels on labelled pages."""
+    from pipeline.clean import CleanConfig, make_clean
     from pipeline.training.classifier import train_classifier
 
-    train_classifier([data] if also is None else [data, also], out)
+    train_classifier([data] if also is None else [data, also], out, make_clean(CleanConfig()))
 
 
 def _exit(code: int, message: str) -> NoReturn:

@@ -115,26 +115,8 @@ def batches(docs: Iterable[Doc]) -> Iterator[list[Doc]]:
         yield batch
 
 
-def load(config: str | Config = "default") -> Pipeline:
-    """Load a pipeline.
-
-    Parameters
-    ----------
-    config : str or Config
-        ``default``, ``fast``, the path of a TOML file, or a Config.
-
-    Returns
-    -------
-    Pipeline
-        Call it with a text, or use `Pipeline.pipe` for many.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such config, or it is wrong.
-    ModelError
-        If a model is missing or damaged.
-    """
+def load_pipeline(config: str | Config = "default") -> Pipeline:
+    """Load a pipeline by its config; see `pipeline.load`."""
     config = load_config(config) if isinstance(config, str) else config
     check_order(config.stages)
     return Pipeline(config)

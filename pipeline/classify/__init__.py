@@ -1,0 +1,146 @@
+"""Classify stage: what each sentence is.
+
+Reads ``text`` and ``sents``; assigns ``role``, ``label``, ``probs`` and ``kind``. Lines are decided first, each with
+its neighbourhood; then the sentences of running text. What was segmented and tagged is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.classify.lines import BOILERPLATE, FIRST_KIND, LineModel, LineVerdict
+from pipeline.classify.sents import SentModel, edge_rows, glue_features
+from pipeline.classify.table import Table, make_table
+from pipeline.doc import KINDS, LABELS, ROLES, Coded, Doc, FloatArray
+from pipeline.stage import Stage, stage
+from pipeline.weights import load_arrays, load_meta
+
+ARRAYS = "classifier.npz"
+BODY = ROLES.index("body")
+CLAIM, OPINION, GLUED = (LABELS.index(name) for name in ("claim", "opinion", "boilerplate"))
+
+
+@dataclass(frozen=True)
+class ClassifyConfig:
+    """How sentences are classified.
+
+    Parameters
+    ----------
+    model : Path
+        Folder of the classifier.
+    """
+
+    model: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What was decided of the sentences of a batch, all parallel to its sentences.
+
+    Parameters
+    ----------
+    role, label, kind : ndarray of int16, shape (n_sents,)
+        Codes into ROLES, LABELS, KINDS; -1 for null.
+    probs : ndarray of float32, shape (n_sents, 3)
+        NaN where there is no label.
+    """
+
+    role: NDArray[np.int16]
+    label: NDArray[np.int16]
+    kind: NDArray[np.int16]
+    probs: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Both models, and how their verdicts become layers."""
+
+    lines: LineModel
+    sents: SentModel
+
+    def decide(self, table: Table) -> Verdict:
+        """Classify the sentences of a batch."""
+        verdict = self.lines.decide(table)
+        scores = self.sents.score(table)
+        role, kind = verdict.role[table.sent_line], verdict.kind[table.sent_line]
+        footer_odds = verdict.log_odds[table.sent_line]
+        self._cut_glued(table, verdict, role, kind, footer_odds)
+        opinion_odds = scores[:, 0].copy()
+        body = np.flatnonzero(role == BODY)
+        if len(body):
+            opinion_odds[body] = self.sents.opinion_odds(table, body, scores)
+        probs = _probabilities(role, footer_odds, opinion_odds)
+        label = np.where(role == BODY, np.where(probs[:, OPINION] > probs[:, CLAIM], OPINION, CLAIM), -1)
+        label[role == BOILERPLATE] = GLUED
+        return Verdict(role, label.astype(np.int16), kind, probs)
+
+    def _cut_glued(
+        self,
+        table: Table,
+        verdict: LineVerdict,
+        role: NDArray[np.int16],
+        kind: NDArray[np.int16],
+        footer_odds: FloatArray,
+    ) -> None:
+        """Turn footers glued to an end of a body line into boilerplate, in place."""
+        rows = edge_rows(table, verdict.role == BODY)
+        if not len(rows):
+            return
+        scores = self.lines.score(table, table.sents[rows])
+        odds = self.sents.glue.decide(glue_features(table, rows, scores))[:, 0]
+        footer_odds[rows] = odds
+        role[rows[odds > 0]] = BOILERPLATE
+        kind[rows[odds > 0]] = scores[odds > 0, FIRST_KIND:].argmax(axis=1)
+
+
+def _probabilities(role: NDArray[np.int16], footer_odds: FloatArray, opinion_odds: FloatArray) -> FloatArray:
+    """Probabilities in the order of LABELS, rounded; the role's own label is the largest."""
+    footer = 1 / (1 + np.exp(-footer_odds.astype(np.float64)))
+    # the decoder may overrule a line's own odds
+    footer = np.where(role == BOILERPLATE, np.maximum(footer, 0.5), np.minimum(footer, 1 / 3))
+    opinion = 1 / (1 + np.exp(-opinion_odds.astype(np.float64)))
+    probs = np.stack([(1 - footer) * (1 - opinion), (1 - footer) * opinion, footer], axis=1)
+    probs[(role != BOILERPLATE) & (role != BODY)] = np.nan
+    return np.round(probs, 4).astype(np.float32)
+
+
+def load_classifier(folder: Path) -> Classifier:
+    """Get the classifier of a model folder."""
+    load_meta(folder, "classifier")
+    arrays = load_arrays(folder / ARRAYS)
+    return Classifier(LineModel.from_arrays(arrays), SentModel.from_arrays(arrays))
+
+
+def annotate(classifier: Classifier, docs: Sequence[Doc]) -> list[Doc]:
+    """Get the documents with role, label, probs and kind."""
+    table = make_table(docs)
+    verdict = classifier.decide(table)
+    done = []
+    for doc, first, last in zip(docs, table.sent_bounds[:-1].tolist(), table.sent_bounds[1:].tolist(), strict=True):
+        part = slice(first, last)
+        done.append(
+            replace(
+                doc,
+                role=Coded(verdict.role[part], ROLES),
+                label=Coded(verdict.label[part], LABELS),
+                probs=verdict.probs[part],
+                kind=Coded(verdict.kind[part], KINDS),
+            )
+        )
+    return done
+
+
+@stage("classify", requires=["sents"], assigns=["role", "label", "probs", "kind"])
+def make_classify(config: ClassifyConfig) -> Stage:
+    """Load the classifier and get the stage."""
+    classifier = load_classifier(config.model)
+
+    def classify(docs: Sequence[Doc]) -> list[Doc]:
+        return annotate(classifier, docs)
+
+    return classify

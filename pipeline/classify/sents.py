@@ -1,0 +1,181 @@
+"""Claim or opinion: sentences of running text, by their n-grams and their context; footers glued to a body line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.classify.features import shifted, smoothed
+from pipeline.classify.table import Table
+from pipeline.doc import FloatArray, IntArray
+from pipeline.kernels.ngrams import score_spans
+from pipeline.kernels.shape import CHAR_CLASSES, SHAPE_NAMES, describe_spans
+from pipeline.kernels.trees import Forest
+
+Rows = NDArray[np.int64]
+
+REACH = 160
+"""Only the n-grams within so many code points of a sentence's edges are scored; hardly any sentence is longer."""
+
+_AROUND = tuple(SHAPE_NAMES.index(name) for name in ("log_chars", "digit", "quote"))
+_NEAR = np.array([-3, -2, -1, 1, 2, 3], dtype=np.int64)
+_NEXT = np.array([-1, 1], dtype=np.int64)
+
+
+def shapes_of(table: Table, spans: IntArray) -> FloatArray:
+    """Shape of spans: (n_spans, len(SHAPE_NAMES))."""
+    out = np.empty((len(spans), len(SHAPE_NAMES)), dtype=np.float32)
+    describe_spans(table.points, np.ascontiguousarray(spans), CHAR_CLASSES, out)
+    return out
+
+
+def places_of(table: Table, rows: Rows, bounds: Rows) -> FloatArray:
+    """Where sentences stand in their line and document: (n_rows, 7)."""
+    line = table.sent_line[rows]
+    n = np.arange(len(rows))
+    opens = np.r_[True, line[1:] != line[:-1]][: len(rows)]
+    in_line = n - np.maximum.accumulate(np.where(opens, n, 0))
+    number = np.cumsum(opens) - 1
+    length = np.bincount(number, minlength=1)[number] if len(rows) else n
+    doc = np.searchsorted(bounds, n, side="right") - 1
+    size = np.diff(bounds)[doc]
+    in_doc = n - bounds[doc]
+    columns = (
+        in_line,
+        length - 1 - in_line,
+        length,
+        np.minimum(in_doc, 50),
+        np.minimum(size - 1 - in_doc, 50),
+        in_doc / size,
+        np.log(size),
+    )
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def stance_features(table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
+    """What the trees see of the sentences `rows`, all those of running text.
+
+    Parameters
+    ----------
+    table : Table
+    rows : ndarray of int64, shape (n_rows,)
+        Ascending rows of ``table.sents``.
+    scores : ndarray of float32, shape (n_sents, n_outputs)
+        N-gram scores of all sentences.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_rows, n_features)
+    """
+    bounds = np.searchsorted(rows, table.sent_bounds).astype(np.int64)
+    shape = shapes_of(table, table.sents[rows])
+    own = np.ascontiguousarray(scores[rows])
+    around = np.ascontiguousarray(shape[:, _AROUND])
+    parts = (
+        own,
+        shape,
+        places_of(table, rows, bounds),
+        shifted(own, bounds, _NEAR),
+        shifted(around, bounds, _NEXT),
+        smoothed(own, bounds, 0.7),
+        smoothed(np.concatenate([own, around], axis=1), bounds, 1.0),
+    )
+    return np.ascontiguousarray(np.concatenate(parts, axis=1))
+
+
+def edge_rows(table: Table, line_is_body: NDArray[np.bool_]) -> Rows:
+    """The sentences that may be a glued footer: first or last of a body line that has others.
+
+    Parameters
+    ----------
+    table : Table
+    line_is_body : ndarray of bool, shape (n_lines,)
+
+    Returns
+    -------
+    ndarray of int64, shape (n_rows,)
+        Ascending rows of ``table.sents``.
+    """
+    starts = table.first_sents
+    several = line_is_body & (np.diff(starts) > 1)
+    return np.union1d(starts[:-1][several], starts[1:][several] - 1)
+
+
+def glue_features(table: Table, rows: Rows, line_scores: FloatArray) -> FloatArray:
+    """What the trees see of a sentence that may be a glued footer: shape, scores, which end, how much else.
+
+    Parameters
+    ----------
+    table : Table
+    rows : ndarray of int64, shape (n_rows,)
+        As `edge_rows` gives them.
+    line_scores : ndarray of float32, shape (n_rows, n_outputs)
+        The line model's n-gram scores of those sentences, each as if it were a line.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_rows, n_features)
+    """
+    starts = table.first_sents
+    line = table.sent_line[rows]
+    doc = np.searchsorted(table.line_bounds, line, side="right") - 1
+    columns = (
+        rows == starts[line],
+        table.lines[line, 1] - table.lines[line, 0],
+        np.diff(starts)[line],
+        np.minimum(table.line_bounds[doc + 1] - 1 - line, 60),
+        np.minimum(line - table.line_bounds[doc], 60),
+    )
+    places = np.stack(columns, axis=1).astype(np.float32)
+    return np.ascontiguousarray(np.concatenate([shapes_of(table, table.sents[rows]), line_scores, places], axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class SentModel:
+    """The sentence classifier's weights.
+
+    Parameters
+    ----------
+    table, scale, bias : ndarray
+        N-gram weights, as `score_spans` takes them.
+    stance : Forest
+        Opinion against claim, one output.
+    glue : Forest
+        Glued footer against text, one output.
+    calibration : ndarray of float32, shape (2,)
+        Slope and offset of the log-odds of opinion.
+    """
+
+    table: NDArray[np.int16]
+    scale: FloatArray
+    bias: FloatArray
+    stance: Forest
+    glue: Forest
+    calibration: FloatArray
+
+    def score(self, table: Table, rows: Rows | None = None) -> FloatArray:
+        """N-gram scores of the sentences `rows`, by default all: (n_rows, n_outputs)."""
+        spans = table.sents if rows is None else np.ascontiguousarray(table.sents[rows])
+        return score_spans(table.folded, spans, self.table, self.scale, self.bias, REACH)
+
+    def opinion_odds(self, table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
+        """Calibrated log-odds of opinion of the running text `rows`: (n_rows,)."""
+        raw = self.stance.decide(stance_features(table, rows, scores))[:, 0]
+        return np.asarray(raw * self.calibration[0] + self.calibration[1], dtype=np.float32)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays under the names that `from_arrays` reads."""
+        plain = {name: getattr(self, name) for name in ("table", "scale", "bias", "calibration")}
+        saved = {f"sent_{name}": array for name, array in plain.items()}
+        return saved | self.stance.arrays("sent_stance") | self.glue.arrays("sent_glue")
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Get the model that `arrays` saved."""
+        plain = {name: arrays[f"sent_{name}"] for name in ("table", "scale", "bias", "calibration")}
+        forests = {name: Forest.from_arrays(arrays, f"sent_{name}") for name in ("stance", "glue")}
+        return cls(**plain, **forests)

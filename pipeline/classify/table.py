@@ -1,0 +1,99 @@
+"""The lines and sentences of a batch of documents as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.doc import Doc, IntArray
+from pipeline.errors import AlignmentError
+from pipeline.kernels.ngrams import Points, codepoints, fold_points
+
+Bounds = NDArray[np.int64]
+
+_NEWLINE = 0x0A
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A batch of documents as arrays; offsets count from the start of the batch's joined text.
+
+    Parameters
+    ----------
+    points, folded : ndarray of uint32, shape (n_chars,)
+        The documents' texts one after another, a newline between them; as they are, and folded for n-grams.
+    lines : ndarray of int32, shape (n_lines, 2)
+        Every line that holds a sentence.
+    line_bounds : ndarray of int64, shape (n_docs + 1,)
+        Lines of document d: from ``line_bounds[d]`` to ``line_bounds[d + 1]``.
+    sents : ndarray of int32, shape (n_sents, 2)
+    sent_bounds : ndarray of int64, shape (n_docs + 1,)
+    sent_line : ndarray of int64, shape (n_sents,)
+        The line (row of `lines`) that a sentence stands in.
+    """
+
+    points: Points
+    folded: Points
+    lines: IntArray
+    line_bounds: Bounds
+    sents: IntArray
+    sent_bounds: Bounds
+    sent_line: NDArray[np.int64]
+
+    @property
+    def first_sents(self) -> NDArray[np.int64]:
+        """The row of each line's first sentence, and the number of sentences last: shape (n_lines + 1,)."""
+        return np.searchsorted(self.sent_line, np.arange(len(self.lines) + 1)).astype(np.int64)
+
+
+@njit(cache=True, nogil=True)
+def _lines_of(
+    points: Points, sents: IntArray, sent_bounds: Bounds
+) -> tuple[IntArray, NDArray[np.int64], NDArray[np.int64]]:
+    """Group sentences into lines: a new one where a newline stands between two sentences, or a document begins."""
+    lines = np.empty((len(sents), 2), dtype=np.int32)
+    sent_line = np.empty(len(sents), dtype=np.int64)
+    line_bounds = np.zeros(len(sent_bounds), dtype=np.int64)
+    n = 0
+    for d in range(len(sent_bounds) - 1):
+        for s in range(sent_bounds[d], sent_bounds[d + 1]):
+            new = s == sent_bounds[d]
+            if not new:
+                for i in range(sents[s - 1, 1], sents[s, 0]):
+                    new |= points[i] == _NEWLINE
+            if new:
+                lines[n, 0] = sents[s, 0]
+                n += 1
+            lines[n - 1, 1] = sents[s, 1]
+            sent_line[s] = n - 1
+        line_bounds[d + 1] = n
+    return lines[:n].copy(), line_bounds, sent_line
+
+
+def make_table(docs: Sequence[Doc]) -> Table:
+    """Get the arrays of a batch of documents whose sentences are cut.
+
+    Raises
+    ------
+    AlignmentError
+        If a document has no `sents` layer or an empty sentence.
+    """
+    starts = np.zeros(len(docs) + 1, dtype=np.int64)
+    sents: list[IntArray] = []
+    for d, doc in enumerate(docs):
+        if doc.sents is None:
+            raise AlignmentError(f"document {doc.id!r} has no sentences; run the clean stage before classify")
+        starts[d + 1] = starts[d] + len(doc.text) + 1
+        sents.append(doc.sents + np.int32(starts[d]))
+    joined = np.concatenate(sents) if sents else np.zeros((0, 2), dtype=np.int32)
+    joined = np.ascontiguousarray(joined.reshape(-1, 2), dtype=np.int32)
+    if len(joined) and (joined[:, 1] <= joined[:, 0]).any():
+        raise AlignmentError("a sentence is empty; sentences are half-open and hold at least one character")
+    points = codepoints("\n".join(doc.text for doc in docs))
+    sent_bounds = np.concatenate([[0], np.cumsum([len(part) for part in sents])]).astype(np.int64)
+    lines, line_bounds, sent_line = _lines_of(points, joined, sent_bounds)
+    return Table(points, fold_points(points), lines, line_bounds, joined, sent_bounds, sent_line)

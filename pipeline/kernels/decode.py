@@ -1,0 +1,533 @@
+"""Decode words: pkuseg's features and Viterbi search over flat tables.
+
+Arrays in, arrays out. The words are those of ``spacy_pkuseg.pkuseg(path, user_dict=None).cut(sentence)``, by the
+same weights, the same order of additions and the same rule for ties; what makes it fast is that a character
+pair or a word is looked up once, as integers, where pkuseg builds some thirty strings a character.
+
+What pkuseg does to a sentence, and this does alike:
+
+- it is cut at white space (`str.split`), and every run between is decoded by itself;
+- ``- . _ , | / * :`` count as one character, digits and common numerals as another, full-width letters as a third;
+- the search runs from the end to the start; among equal scores the later tag in `TAGS` wins, and the earlier one
+  at the very start.
+
+A run of any length is one search: it needs two bytes a character, besides one window of `BLOCK` characters.
+
+References
+----------
+Luo, Xu, Zhang, Ren and Sun (2019), PKUSEG: A Toolkit for Multi-Domain Chinese Word Segmentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Codes = NDArray[np.uint32]
+Ints = NDArray[np.int32]
+
+TAGS = ("B", "B_single", "I", "I_end", "I_first")  # pkuseg's own order
+N_TAGS = len(TAGS)
+SAME = "-._,|/*:"  # all become "&"
+NUMERALS = "0123456789.几二三四五六七八九十千万亿兆零１２３４５６７８９０％"
+LETTERS = "ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｇｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ／・－"
+NUM, LETTER = "**Num", "**Letter"
+
+UNKNOWN, SPACE, FIRST_ID = 0, 1, 2
+MIN_WORD, MAX_WORD = 2, 6  # words that features know, in characters
+N_LENGTHS = MAX_WORD - MIN_WORD + 1
+BLOCK = 4096  # characters scored at a time; its work area stays in the processor's cache
+MARGIN = MAX_WORD + 1  # a feature sees no farther than this
+PAD = 2  # characters that a window's border features look at
+N_BMP = 0x10000
+SHIFT = 16  # character numbers fit into 16 bits
+
+# Columns of `chars` and `pairs`: five weights each.
+CHAR_FEATURES = ("c.", "c-1.", "c1.", "c-2.", "c2.")
+PAIR_FEATURES = ("c-1c.", "cc1.", "c-2c-1.")
+
+
+class Tables(NamedTuple):
+    """pkuseg's weights as flat arrays; integers where they are multiples of ``1 / scale``, else float64.
+
+    Parameters
+    ----------
+    bmp : ndarray of int32, shape (65536,)
+        The number of each code point below U+10000: 0 unknown, 1 white space.
+    astral, astral_ids : ndarray of int32
+        The same for the others; `astral` ascends.
+    bias : ndarray, shape (5,)
+        What every character gets.
+    edges : ndarray, shape (5, 5)
+        From the earlier tag (row) to the later (column).
+    chars : ndarray, shape (n_chars, 25)
+        The weights of a character for itself, the one after it, before it, and two away.
+    pair_slots : ndarray of uint64
+        Open addressing from two characters to a row of `pairs`: the key above, the row below; 0 if empty.
+    pairs : ndarray, shape (n_pairs + 1, 15)
+        Row 0 is of pairs without features and weighs nothing.
+    pair_nodes : ndarray of int32, shape (n_pairs + 1,)
+        Where the two characters lead in the tree of words; -1 nowhere.
+    tree_keys, tree_nodes : ndarray
+        Open addressing from node and character to a node.
+    node_words : ndarray of int32
+        The word that ends at a node, or -1.
+    words : ndarray, shape (n_words, 10)
+        The weights at a word's last character, then at its first.
+    link_keys, link_rows, links : ndarray
+        The same for two words in a row: weights behind the border, then before it.
+    """
+
+    bmp: NDArray[np.int32]
+    astral: NDArray[np.int32]
+    astral_ids: NDArray[np.int32]
+    bias: NDArray[Any]
+    edges: NDArray[Any]
+    chars: NDArray[Any]
+    pair_slots: NDArray[np.uint64]
+    pairs: NDArray[Any]
+    pair_nodes: NDArray[np.int32]
+    tree_keys: NDArray[np.int64]
+    tree_nodes: NDArray[np.int32]
+    node_words: NDArray[np.int32]
+    words: NDArray[Any]
+    link_keys: NDArray[np.int64]
+    link_rows: NDArray[np.int32]
+    links: NDArray[Any]
+
+
+def normalize(char: str) -> str:
+    """Get what pkuseg's features see of a character.
+
+    Examples
+    --------
+    >>> [normalize(char) for char in "字/７Ａ"]
+    ['字', '&', '**Num', '**Letter']
+    """
+    if char in SAME:
+        return "&"
+    if char in NUMERALS:
+        return NUM
+    return LETTER if char in LETTERS else char
+
+
+def to_codes(text: str) -> Codes:
+    """Get the code points of a text, lone surrogates included."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+# --- building the tables --------------------------------------------------------------------------------------------
+
+
+def build_tables(features: Mapping[str, Any], weights: NDArray[np.float64], scale: int | None = None) -> Tables:
+    """Get the tables of a pkuseg model.
+
+    Parameters
+    ----------
+    features : mapping
+        What ``features.msgpack`` holds.
+    weights : ndarray of float64
+        ``w`` of ``weights.npz``.
+    scale : int or None
+        All weights are multiples of ``1 / scale`` and are stored as int16; None keeps them as they are.
+    """
+    index: dict[str, int] = features["feature_to_idx"]
+    values: NDArray[Any] = weights if scale is None else np.round(weights * scale).astype(np.int16)
+    rows = values[: len(index) * N_TAGS].reshape(-1, N_TAGS)
+    # pkuseg stores an edge at [later, earlier] and begins each at one
+    edges = values[len(index) * N_TAGS :].reshape(N_TAGS, N_TAGS).T + (1 if scale is None else scale)
+    ids = _number_chars(features)
+    words = [w for w in features["unigram"] if MIN_WORD <= len(w) <= MAX_WORD and all(normalize(c) == c for c in w)]
+    word_ids = {word: i for i, word in enumerate(sorted(words))}
+    chars = np.zeros((FIRST_ID + len(ids), len(CHAR_FEATURES) * N_TAGS), rows.dtype)
+    pairs: dict[int, NDArray[Any]] = {}
+    word_weights = np.zeros((len(word_ids), 2 * N_TAGS), rows.dtype)
+    links: dict[int, NDArray[Any]] = {}
+    for feature, i in index.items():
+        kind, rest = _split_feature(feature)
+        if kind in CHAR_FEATURES:
+            column = CHAR_FEATURES.index(kind) * N_TAGS
+            chars[ids[rest], column : column + N_TAGS] = rows[i]
+        elif kind in PAIR_FEATURES:
+            left, right = _split_pair(rest)
+            column = PAIR_FEATURES.index(kind) * N_TAGS
+            _put(pairs, ids[left] << SHIFT | ids[right], 3 * N_TAGS, column, rows[i])
+        elif kind in ("w-1.", "w1.") and rest in word_ids:
+            column = N_TAGS * (kind == "w1.")
+            word_weights[word_ids[rest], column : column + N_TAGS] = rows[i]
+        elif kind in ("ww.l.", "ww.r."):
+            before, _, after = rest.partition("*")
+            if before in word_ids and after in word_ids:
+                key = word_ids[before] << 32 | word_ids[after]
+                _put(links, key, 2 * N_TAGS, N_TAGS * (kind == "ww.r."), rows[i])
+    pair_nodes, tree, node_words = _plant(word_ids, ids, pairs, rows.dtype)
+    tree_keys, tree_nodes = hash_keys(list(tree), list(tree.values()))
+    link_keys, link_rows = hash_keys(list(links))
+    bmp, astral, astral_ids = _code_point_tables(ids)
+    return Tables(
+        bmp=bmp,
+        astral=astral,
+        astral_ids=astral_ids,
+        bias=rows[0].copy(),
+        edges=edges.astype(np.float64 if scale is None else np.int32),
+        chars=chars,
+        pair_slots=hash_pairs(list(pairs)),
+        pairs=np.array([np.zeros(3 * N_TAGS), *pairs.values()], rows.dtype),
+        pair_nodes=np.array([-1, *(pair_nodes.get(key, -1) for key in pairs)], np.int32),
+        tree_keys=tree_keys,
+        tree_nodes=tree_nodes,
+        node_words=np.array(node_words, np.int32),
+        words=word_weights,
+        link_keys=link_keys,
+        link_rows=link_rows,
+        links=np.array(list(links.values()), rows.dtype).reshape(-1, 2 * N_TAGS),
+    )
+
+
+def _number_chars(features: Mapping[str, Any]) -> dict[str, int]:
+    """Number every character that a feature or word mentions."""
+    seen: set[str] = {"&", NUM, LETTER}
+    for feature in features["feature_to_idx"]:
+        kind, rest = _split_feature(feature)
+        if kind in CHAR_FEATURES:
+            seen.add(rest)
+        elif kind in PAIR_FEATURES:
+            seen.update(_split_pair(rest))
+    for word in features["unigram"]:
+        seen.update(word)
+    return {char: i for i, char in enumerate(sorted(seen), FIRST_ID)}
+
+
+def _split_feature(feature: str) -> tuple[str, str]:
+    """Split a feature's name into its kind, with the dot, and what it is about."""
+    end = 5 if feature.startswith("ww.") else feature.find(".") + 1
+    return feature[:end], feature[end:]
+
+
+def _split_pair(text: str) -> tuple[str, str]:
+    """Split what a pair feature is about; no character is a dot, for normalize renames it."""
+    left, _, right = text.partition(".")
+    return left, right
+
+
+def _put(table: dict[int, NDArray[Any]], key: int, width: int, column: int, row: NDArray[Any]) -> None:
+    table.setdefault(key, np.zeros(width, row.dtype))[column : column + len(row)] = row
+
+
+def _plant(
+    word_ids: Mapping[str, int], ids: Mapping[str, int], pairs: dict[int, NDArray[Any]], dtype: Any
+) -> tuple[dict[int, int], dict[int, int], list[int]]:
+    """Grow the tree of words: its nodes for two characters, its further branches, and the word at each node."""
+    roots: dict[int, int] = {}
+    branches: dict[int, int] = {}
+    node_words: list[int] = []
+    for word, number in word_ids.items():
+        key = ids[word[0]] << SHIFT | ids[word[1]]
+        pairs.setdefault(key, np.zeros(3 * N_TAGS, dtype))
+        table = roots
+        for char in (*word[2:], None):
+            node = table.setdefault(key, len(node_words))
+            if node == len(node_words):
+                node_words.append(-1)
+            if char is not None:
+                table, key = branches, node << SHIFT | ids[char]
+        node_words[node] = number
+    return roots, branches, node_words
+
+
+def _code_point_tables(ids: Mapping[str, int]) -> tuple[Ints, Ints, Ints]:
+    """Get the numbers of all code points: a table below U+10000, two lists above."""
+    bmp = np.zeros(N_BMP, np.int32)
+    above = sorted((ord(char), number) for char, number in ids.items() if len(char) == 1 and ord(char) >= N_BMP)
+    for code in range(N_BMP):
+        char = chr(code)
+        bmp[code] = SPACE if char.isspace() else ids.get(normalize(char), UNKNOWN)
+    return bmp, np.array([code for code, _ in above], np.int32), np.array([number for _, number in above], np.int32)
+
+
+def hash_keys(keys: list[int], values: list[int] | None = None) -> tuple[NDArray[np.int64], Ints]:
+    """Lay keys out for `find`; a value is the key's place in the list unless given."""
+    n_slots = _n_slots(len(keys))
+    numbers = np.arange(len(keys), dtype=np.int32) if values is None else np.array(values, np.int32)
+    slots, found = np.full(n_slots, -1, np.int64), np.full(n_slots, -1, np.int32)
+    _fill(np.array(keys, np.int64), numbers, slots, found)
+    return slots, found
+
+
+def hash_pairs(keys: list[int]) -> NDArray[np.uint64]:
+    """Lay 32-bit keys out for `_find_pair`; the row of a key is its place in the list, from 1."""
+    slots = np.zeros(_n_slots(len(keys)), np.uint64)
+    _fill_pairs(np.array(keys, np.uint64), slots)
+    return slots
+
+
+def _n_slots(n_keys: int) -> int:
+    """The power of two that leaves half of the slots empty."""
+    return max(4, 1 << (2 * n_keys - 1).bit_length())
+
+
+@njit(cache=True)
+def _fill_pairs(keys, slots):  # type: ignore[no-untyped-def]
+    mask = len(slots) - 1
+    for i in range(len(keys)):
+        at = _slot(keys[i], len(slots))
+        while slots[at] != 0:
+            at = (at + 1) & mask
+        slots[at] = (keys[i] << np.uint64(32)) | np.uint64(i + 1)
+
+
+@njit(cache=True)
+def _find_pair(key, slots):  # type: ignore[no-untyped-def]
+    """Get the row of a pair, or 0."""
+    mask = len(slots) - 1
+    at = _slot(key, len(slots))
+    while slots[at] != 0:
+        if slots[at] >> np.uint64(32) == np.uint64(key):
+            return np.int32(slots[at] & np.uint64(0xFFFFFFFF))
+        at = (at + 1) & mask
+    return np.int32(0)
+
+
+@njit(cache=True)
+def _slot(key: int, n_slots: int) -> int:
+    """Where to begin looking for a key: Fibonacci hashing, the upper bits."""
+    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    return np.int64((mixed >> np.uint64(32)) & np.uint64(n_slots - 1))
+
+
+@njit(cache=True)
+def _fill(keys, numbers, slots, found):  # type: ignore[no-untyped-def]  # numba infers the types
+    for i in range(len(keys)):
+        at = _slot(keys[i], len(slots))
+        while slots[at] != -1:
+            at = (at + 1) & (len(slots) - 1)
+        slots[at] = keys[i]
+        found[at] = numbers[i]
+
+
+@njit(cache=True)
+def find(key, slots, found):  # type: ignore[no-untyped-def]
+    """Get the value that `hash_keys` gave a key, or -1."""
+    at = _slot(key, len(slots))
+    while slots[at] != -1:
+        if slots[at] == key:
+            return found[at]
+        at = (at + 1) & (len(slots) - 1)
+    return np.int32(-1)
+
+
+# --- decoding -------------------------------------------------------------------------------------------------------
+
+
+def decode(codes: Codes, spans: Ints, tables: Tables) -> Ints:
+    """Get the words of a batch of sentences.
+
+    Parameters
+    ----------
+    codes : ndarray of uint32, shape (n_chars,)
+        The code points of all texts, one after the other.
+    spans : ndarray of int32, shape (n_sents, 2)
+        Half-open offsets of the sentences into `codes`, ascending.
+    tables : Tables
+
+    Returns
+    -------
+    ndarray of int32, shape (n_words, 2)
+        Half-open offsets into `codes`, ascending; with white space they cover the sentences.
+    """
+    found = _decode(codes, np.ascontiguousarray(spans, np.int32), tables)
+    return found.copy()  # not a view that keeps the larger array alive
+
+
+class Window(NamedTuple):
+    """The work area for one window of characters; made once a batch.
+
+    `ids` and `pairs` are shifted by `PAD`, so that what lies outside of a run is character 0 and pair 0.
+    """
+
+    ids: Ints
+    pairs: Ints
+    starting: Ints  # the known words that start at each character, shortest first
+    n_starting: Ints
+    ending: Ints  # the known words that end with each character, longest first
+    n_ending: Ints
+    scores: NDArray[np.float64]
+
+
+@njit(cache=True)
+def _decode(codes, spans, tables):  # type: ignore[no-untyped-def]
+    total = 0
+    for s in range(len(spans)):
+        total += spans[s, 1] - spans[s, 0]
+    words = np.empty((total, 2), np.int32)
+    n_words = 0
+    area = BLOCK + 2 * MARGIN
+    window = Window(
+        np.zeros(area + 2 * PAD, np.int32),
+        np.zeros(area + 2 * PAD, np.int32),
+        np.zeros((area, N_LENGTHS), np.int32),
+        np.zeros(area, np.int32),
+        np.zeros((area, N_LENGTHS), np.int32),
+        np.zeros(area, np.int32),
+        np.zeros((area, N_TAGS), np.float64),
+    )
+    back = np.zeros(BLOCK, np.uint16)
+    for s in range(len(spans)):
+        at, end = spans[s, 0], spans[s, 1]
+        while at < end:
+            if _id(codes[at], tables) == SPACE:
+                at += 1
+                continue
+            stop = at + 1
+            while stop < end and _id(codes[stop], tables) != SPACE:
+                stop += 1
+            if stop - at > len(back):
+                back = np.zeros(max(stop - at, 2 * len(back)), np.uint16)
+            tag = _search(codes, at, stop, tables, back, window)
+            begin = at
+            for i in range(at + 1, stop):
+                tag = (back[i - 1 - at] >> np.uint16(3 * tag)) & np.uint16(7)
+                if tag <= 1:  # B and B_single
+                    words[n_words, 0] = begin
+                    words[n_words, 1] = i
+                    n_words += 1
+                    begin = i
+            words[n_words, 0] = begin
+            words[n_words, 1] = stop
+            n_words += 1
+            at = stop
+    return words[:n_words]
+
+
+@njit(cache=True)
+def _id(code, tables):  # type: ignore[no-untyped-def]
+    """The number of a code point."""
+    if code < N_BMP:
+        return tables.bmp[code]
+    at = np.searchsorted(tables.astral, np.int32(code))
+    if at < len(tables.astral) and tables.astral[at] == code:
+        return tables.astral_ids[at]
+    return np.int32(UNKNOWN)
+
+
+@njit(cache=True)
+def _search(codes, start, stop, tables, back, window):  # type: ignore[no-untyped-def]
+    """Fill `back` for one run, last character first, and get the tag of its first."""
+    best = np.zeros(N_TAGS, np.float64)
+    following = np.zeros(N_TAGS, np.float64)
+    edges = tables.edges.astype(np.float64)
+    high = stop
+    while high > start:
+        low = max(start, high - BLOCK)
+        left, right = max(start, low - MARGIN), min(stop, high + MARGIN)
+        _look_up(codes, left, right, tables, window)
+        _score(low - left, high - left, right - left, tables, window)
+        last = high - 1
+        if high == stop:
+            for y in range(N_TAGS):
+                best[y] = window.scores[last - left, y]
+            last -= 1
+        for i in range(last, low - 1, -1):
+            pointers = 0
+            for y in range(N_TAGS):
+                node = window.scores[i - left, y]
+                top = best[0] + node + edges[y, 0]
+                chosen = 0
+                for z in range(1, N_TAGS):
+                    score = best[z] + node + edges[y, z]
+                    if score >= top:
+                        top = score
+                        chosen = z
+                following[y] = top
+                pointers |= chosen << (3 * y)
+            back[i - start] = pointers
+            for y in range(N_TAGS):
+                best[y] = following[y]
+        high = low
+    tag = 0
+    for y in range(1, N_TAGS):
+        if best[y] > best[tag]:
+            tag = y
+    return np.uint16(tag)
+
+
+@njit(cache=True)
+def _look_up(codes, left, right, tables, window):  # type: ignore[no-untyped-def]
+    """Find the pairs and words of a window."""
+    n = right - left
+    ids, pairs, ending, n_ending = window.ids, window.pairs, window.ending, window.n_ending
+    starting, n_starting = window.starting, window.n_starting
+    for k in range(n):
+        ids[PAD + k] = _id(codes[left + k], tables)
+        n_ending[k] = 0
+    for k in range(PAD):
+        ids[PAD + n + k] = UNKNOWN
+    for k in range(n):
+        n_starting[k] = 0
+        first, second = np.int64(ids[PAD + k]), np.int64(ids[PAD + k + 1])
+        row = np.int32(0)
+        if first >= FIRST_ID and second >= FIRST_ID:
+            row = _find_pair((first << SHIFT) | second, tables.pair_slots)
+        pairs[PAD + k] = row
+        node = tables.pair_nodes[row]
+        last = k + 1
+        while node >= 0:
+            word = tables.node_words[node]
+            if word >= 0:
+                starting[k, n_starting[k]] = word
+                n_starting[k] += 1
+                ending[last, n_ending[last]] = word
+                n_ending[last] += 1
+            last += 1
+            if last >= n or last - k >= MAX_WORD:
+                break
+            node = find((np.int64(node) << SHIFT) | np.int64(ids[PAD + last]), tables.tree_keys, tables.tree_nodes)
+
+
+@njit(cache=True)
+def _score(low, high, n, tables, window):  # type: ignore[no-untyped-def]
+    """Sum the weights of characters `low` to `high`, in pkuseg's order: floating-point sums depend on it."""
+    ids, chars, pair_at, pairs, bias = window.ids, tables.chars, window.pairs, tables.pairs, tables.bias
+    starting, n_starting, ending, n_ending = window.starting, window.n_starting, window.ending, window.n_ending
+    scores, words = window.scores, tables.words
+    for i in range(low, high):
+        at = i + PAD
+        before2, before, here, after, after2 = ids[at - 2], ids[at - 1], ids[at], ids[at + 1], ids[at + 2]
+        pair_before2, pair_before, pair = pair_at[at - 2], pair_at[at - 1], pair_at[at]
+        for y in range(N_TAGS):
+            total = np.float64(bias[y])
+            total += chars[here, y]
+            total += chars[before, N_TAGS + y]
+            total += pairs[pair_before, y]
+            total += chars[after, 2 * N_TAGS + y]
+            total += pairs[pair, N_TAGS + y]
+            total += chars[before2, 3 * N_TAGS + y]
+            total += pairs[pair_before2, 2 * N_TAGS + y]
+            total += chars[after2, 4 * N_TAGS + y]
+            scores[i, y] = total
+        for k in range(n_ending[i]):
+            for y in range(N_TAGS):
+                scores[i, y] += words[ending[i, k], y]
+        for k in range(n_starting[i] - 1, -1, -1):
+            for y in range(N_TAGS):
+                scores[i, y] += words[starting[i, k], N_TAGS + y]
+        if i > 0 and n_starting[i] and n_ending[i - 1]:
+            _add_links(i, i, 0, tables, window)
+        if i + 1 < n and n_ending[i] and n_starting[i + 1]:
+            _add_links(i, i + 1, N_TAGS, tables, window)
+
+
+@njit(cache=True)
+def _add_links(i, border, column, tables, window):  # type: ignore[no-untyped-def]
+    """Add what two known words weigh that meet at a border."""
+    for a in range(window.n_ending[border - 1]):
+        for b in range(window.n_starting[border] - 1, -1, -1):
+            key = (np.int64(window.ending[border - 1, a]) << np.int64(32)) | np.int64(window.starting[border, b])
+            row = find(key, tables.link_keys, tables.link_rows)
+            if row >= 0:
+                for y in range(N_TAGS):
+                    window.scores[i, y] += tables.links[row, column + y]

@@ -1,0 +1,327 @@
+"""What a line looks like, where it stands and what stands around it: plain numbers, line by line.
+
+All functions take the lines of a whole batch of documents; `bounds` says which lines are one document's, and nothing
+ever looks over such a border.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.doc import FloatArray, IntArray
+
+Points = NDArray[np.uint32]
+Bounds = NDArray[np.int64]
+
+OUTSIDE = np.float32(-30.0)  # what a neighbour beyond the document's edge counts as: below every real score
+
+(OTHER, HAN, DIGIT, LATIN, STOP, COMMA, COLON, OPEN, CLOSE, QUOTE, SPACE, BAR, DASH, SYMBOL, DOT, AT) = range(16)
+
+_MARKS = {
+    STOP: "。！？!?…；;",
+    COMMA: "，、,",
+    COLON: "：:",
+    OPEN: "（(【[《〈「『{",
+    CLOSE: "）)】]》〉」』}",
+    QUOTE: "“”\"‘’'",
+    SPACE: " \u3000\u00a0\t",
+    BAR: "|｜/\\>»<«›·•丨‧・→",
+    DASH: "-—–_~=*#+",
+    DOT: ".．",
+    AT: "@©®℗",
+}
+
+
+def _char_classes() -> NDArray[np.uint8]:
+    """The class of every code point of the basic plane."""
+    classes = np.zeros(0x10000, dtype=np.uint8)
+    for first, last, name in (
+        (0x30, 0x39, DIGIT),
+        (0xFF10, 0xFF19, DIGIT),
+        (0x41, 0x5A, LATIN),
+        (0x61, 0x7A, LATIN),
+        (0xC0, 0x24F, LATIN),
+        (0xFF21, 0xFF3A, LATIN),
+        (0xFF41, 0xFF5A, LATIN),
+        (0x2010, 0x205E, DASH),
+        (0x2190, 0x2BFF, SYMBOL),
+        (0xE000, 0xF8FF, SYMBOL),
+        (0x3400, 0x4DBF, HAN),
+        (0x4E00, 0x9FFF, HAN),
+        (0xF900, 0xFAFF, HAN),
+    ):
+        classes[first : last + 1] = name
+    for name, marks in _MARKS.items():
+        for mark in marks:
+            classes[ord(mark)] = name
+    return classes
+
+
+CHAR_CLASSES = _char_classes()
+
+SHAPE_NAMES = (
+    "log_chars", "han", "digit", "latin", "stop", "comma", "colon", "open", "quote", "space", "bar", "dash", "symbol",
+    "n_stops", "n_commas", "n_bars", "n_spaces", "ends_stop", "ends_colon", "ends_close", "ends_comma", "ends_han",
+    "ends_digit", "starts_open", "starts_digit", "starts_dash", "starts_symbol", "starts_latin", "starts_quote",
+    "colon_at", "longest_digits", "longest_latin", "longest_han", "has_at", "first_piece", "dots", "repeats",
+)  # fmt: skip
+
+
+@njit(cache=True, nogil=True, inline="always")
+def class_of(point: Any, classes: Any) -> Any:
+    """The class of any code point; beyond the basic plane: ideographs, or symbols."""
+    if point < 0x10000:
+        return classes[point]
+    return HAN if point >= 0x20000 else SYMBOL
+
+
+@njit(cache=True, nogil=True)
+def describe_spans(points: Points, spans: IntArray, classes: NDArray[np.uint8], out: FloatArray) -> None:
+    """Fill `out` with the shape of every span.
+
+    Parameters
+    ----------
+    points : ndarray of uint32, shape (n_chars,)
+        Code points as they are, not folded.
+    spans : ndarray of int32, shape (n_spans, 2)
+        None empty.
+    classes : ndarray of uint8, shape (65536,)
+    out : ndarray of float32, shape (n_spans, len(SHAPE_NAMES))
+    """
+    counts = np.zeros(16, dtype=np.int64)
+    runs = np.zeros(16, dtype=np.int64)
+    for s in range(len(spans)):
+        start, end = spans[s, 0], spans[s, 1]
+        n = end - start
+        counts[:] = 0
+        runs[:] = 0
+        run, before, repeats = 0, -1, 0
+        colon_at, first_piece = -1, n
+        for i in range(start, end):
+            c = class_of(points[i], classes)
+            counts[c] += 1
+            run = run + 1 if c == before else 1
+            runs[c] = max(runs[c], run)
+            before = c
+            if c == COLON and colon_at < 0:
+                colon_at = i - start
+            if (c == SPACE or c == BAR) and first_piece == n:
+                first_piece = i - start
+            if i > start and points[i] == points[i - 1]:
+                repeats += 1
+        first, last = class_of(points[start], classes), class_of(points[end - 1], classes)
+        f = out[s]
+        f[0] = math.log(n + 1.0)
+        for j, c in enumerate((HAN, DIGIT, LATIN, STOP, COMMA, COLON, OPEN, QUOTE, SPACE, BAR, DASH, SYMBOL)):
+            f[1 + j] = counts[c] / n
+        f[13], f[14], f[15], f[16] = counts[STOP], counts[COMMA], counts[BAR], counts[SPACE]
+        for j, c in enumerate((STOP, COLON, CLOSE, COMMA, HAN, DIGIT)):
+            f[17 + j] = last == c
+        if last == QUOTE or last == CLOSE:  # “……。” ends a sentence too
+            f[17] = n > 1 and class_of(points[end - 2], classes) == STOP
+        for j, c in enumerate((OPEN, DIGIT, DASH, SYMBOL, LATIN, QUOTE)):
+            f[23 + j] = first == c
+        f[29] = colon_at if 0 <= colon_at < 20 else 20
+        f[30], f[31], f[32] = runs[DIGIT], runs[LATIN], min(runs[HAN], 40)
+        f[33] = counts[AT]
+        f[34] = min(first_piece, 40)
+        f[35] = counts[DOT]
+        f[36] = repeats / n
+
+
+@njit(cache=True, nogil=True)
+def shift_columns(values: FloatArray, bounds: Bounds, offsets: NDArray[np.int64], out: FloatArray) -> None:
+    """Fill `out` with what stands some lines before or after.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n_lines, n_columns)
+    bounds : ndarray of int64, shape (n_docs + 1,)
+    offsets : ndarray of int64, shape (n_offsets,)
+        -1 is the line before.
+    out : ndarray of float32, shape (n_lines, n_columns * n_offsets)
+        Column by column; `OUTSIDE` beyond the document.
+    """
+    n_offsets = len(offsets)
+    for d in range(len(bounds) - 1):
+        for i in range(bounds[d], bounds[d + 1]):
+            for o in range(n_offsets):
+                j = i + offsets[o]
+                inside = bounds[d] <= j < bounds[d + 1]
+                for k in range(values.shape[1]):
+                    out[i, k * n_offsets + o] = values[j, k] if inside else OUTSIDE
+
+
+@njit(cache=True, nogil=True)
+def smooth_columns(values: FloatArray, bounds: Bounds, decay: float, out: FloatArray) -> None:
+    """Fill `out` with the running means of the lines before and of the lines after, the line itself left out.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n_lines, n_columns)
+    bounds : ndarray of int64, shape (n_docs + 1,)
+    decay : float
+        The weight of a line one step further away; 1 for the plain mean.
+    out : ndarray of float32, shape (n_lines, 2 * n_columns)
+        Before, then after; `OUTSIDE` where there is none.
+    """
+    n_columns = values.shape[1]
+    for d in range(len(bounds) - 1):
+        first, last = bounds[d], bounds[d + 1]
+        for side in range(2):
+            for k in range(n_columns):
+                total, weight = 0.0, 0.0
+                for step in range(last - first):
+                    i = first + step if side == 0 else last - 1 - step
+                    out[i, side * n_columns + k] = total / weight if weight > 0 else OUTSIDE
+                    total = total * decay + values[i, k]
+                    weight = weight * decay + 1.0
+
+
+POSITION_NAMES = (
+    "from_start", "from_end", "place", "chars_before", "chars_after", "prose_before", "prose_after", "to_prose_back",
+    "to_prose_ahead", "doc_lines", "doc_chars", "doc_prose", "doc_mean", "in_doc", "in_prose", "twins", "same_head",
+    "same_tail", "length_step_back", "length_step_ahead", "outside_prose",
+)  # fmt: skip
+
+_PROSE_CHARS = 30  # a line of so many characters that ends like a sentence is taken for running text
+_BUCKETS = 1 << 13
+_SLOT = np.uint64(64 - 13)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _pair_bucket(a: Any, b: Any) -> Any:
+    """The bucket of a pair of characters."""
+    return (((np.uint64(a) << np.uint64(21)) ^ np.uint64(b)) * np.uint64(0x9E3779B97F4A7C15)) >> _SLOT
+
+
+@njit(cache=True, nogil=True)
+def _fill_twins(points: Points, lines: IntArray, first: int, last: int, out: FloatArray) -> None:
+    """How many other lines of the document read the same."""
+    n_slots = 16
+    while n_slots < 4 * (last - first):
+        n_slots *= 2
+    keys = np.zeros(n_slots, dtype=np.uint64)
+    tally = np.zeros(n_slots, dtype=np.int32)
+    slots = np.zeros(last - first, dtype=np.int64)
+    for i in range(first, last):
+        key = np.uint64(0x51)
+        for j in range(lines[i, 0], lines[i, 1]):
+            key = (key ^ np.uint64(points[j])) * np.uint64(0x9E3779B97F4A7C15)
+            key ^= key >> np.uint64(31)
+        key |= np.uint64(1)
+        slot = np.int64(key >> np.uint64(20)) & (n_slots - 1)
+        while keys[slot] != 0 and keys[slot] != key:
+            slot = (slot + 1) & (n_slots - 1)
+        keys[slot] = key
+        tally[slot] += 1
+        slots[i - first] = slot
+    for i in range(first, last):
+        out[i, 15] = min(tally[slots[i - first]] - 1, 5)
+
+
+@njit(cache=True, nogil=True)
+def _fill_cohesion(points: Points, lines: IntArray, first: int, last: int, prose: NDArray[Any], out: FloatArray) -> None:
+    """Which share of a line's character pairs stands elsewhere in the document, and in its running text."""
+    seen = np.zeros(_BUCKETS, dtype=np.int32)
+    seen_prose = np.zeros(_BUCKETS, dtype=np.int32)
+    latest = np.full(_BUCKETS, -1, dtype=np.int64)
+    for i in range(first, last):
+        for j in range(lines[i, 0], lines[i, 1] - 1):
+            bucket = _pair_bucket(points[j], points[j + 1])
+            if latest[bucket] != i:
+                latest[bucket] = i
+                seen[bucket] += 1
+                seen_prose[bucket] += prose[i]
+    for i in range(first, last):
+        n, here, in_prose = 0, 0, 0
+        for j in range(lines[i, 0], min(lines[i, 1] - 1, lines[i, 0] + 60)):
+            bucket = _pair_bucket(points[j], points[j + 1])
+            n += 1
+            here += seen[bucket] > 1
+            in_prose += seen_prose[bucket] > prose[i]
+        out[i, 13] = here / n if n else -1.0
+        out[i, 14] = in_prose / n if n else -1.0
+
+
+@njit(cache=True, nogil=True)
+def _fill_places(lines: IntArray, first: int, last: int, prose: NDArray[Any], out: FloatArray) -> None:
+    """Distances to both ends and to the running text, and the document's own measures."""
+    total, total_prose, n_prose = 0, 0, 0
+    first_prose, last_prose = last, first - 1
+    for i in range(first, last):
+        n = lines[i, 1] - lines[i, 0]
+        total += n
+        total_prose += n * prose[i]
+        n_prose += prose[i]
+        if prose[i]:
+            first_prose = min(first_prose, i)
+            last_prose = i
+    chars, chars_prose, back, ahead = 0, 0, 99, 99
+    for i in range(first, last):
+        n = lines[i, 1] - lines[i, 0]
+        f = out[i]
+        f[0], f[1] = min(i - first, 60), min(last - 1 - i, 60)
+        f[2] = (i - first) / max(last - 1 - first, 1)
+        f[3], f[4] = chars / total, (total - chars - n) / total
+        f[5] = chars_prose / total_prose if total_prose else -1.0
+        chars += n
+        chars_prose += n * prose[i]
+        f[6] = (total_prose - chars_prose) / total_prose if total_prose else -1.0
+        f[7] = back
+        back = 1 if prose[i] else min(back + 1, 99)
+        f[9], f[10] = math.log(last - first), math.log(total)
+        f[11], f[12] = total_prose / total, math.log(total / (last - first))
+        f[20] = 0.0 if n_prose == 0 else max(min(i - last_prose, 60), 0) - max(min(first_prose - i, 60), 0)
+    for i in range(last - 1, first - 1, -1):
+        out[i, 8] = ahead
+        ahead = 1 if prose[i] else min(ahead + 1, 99)
+
+
+@njit(cache=True, nogil=True)
+def _fill_steps(points: Points, lines: IntArray, first: int, last: int, out: FloatArray) -> None:
+    """Likeness with the lines next to it: same first or last character, step of length."""
+    for i in range(first, last):
+        n = lines[i, 1] - lines[i, 0]
+        f = out[i]
+        f[16], f[17], f[18], f[19] = 0.0, 0.0, OUTSIDE, OUTSIDE
+        for side in range(2):
+            j = i - 1 + 2 * side
+            if j < first or j >= last:
+                continue
+            f[16] += points[lines[i, 0]] == points[lines[j, 0]]
+            f[17] += points[lines[i, 1] - 1] == points[lines[j, 1] - 1]
+            f[18 + side] = math.log((n + 1.0) / (lines[j, 1] - lines[j, 0] + 1.0))
+
+
+@njit(cache=True, nogil=True)
+def place_lines(points: Points, lines: IntArray, bounds: Bounds, ends_stop: FloatArray, out: FloatArray) -> None:
+    """Fill `out` with where every line stands in its document.
+
+    Parameters
+    ----------
+    points : ndarray of uint32, shape (n_chars,)
+        Folded code points.
+    lines : ndarray of int32, shape (n_lines, 2)
+        None empty.
+    bounds : ndarray of int64, shape (n_docs + 1,)
+    ends_stop : ndarray of float32, shape (n_lines,)
+        Whether the line ends like a sentence.
+    out : ndarray of float32, shape (n_lines, len(POSITION_NAMES))
+    """
+    prose = np.zeros(len(lines), dtype=np.int64)
+    for i in range(len(lines)):
+        prose[i] = ends_stop[i] > 0 and lines[i, 1] - lines[i, 0] >= _PROSE_CHARS
+    for d in range(len(bounds) - 1):
+        first, last = bounds[d], bounds[d + 1]
+        if first == last:
+            continue
+        _fill_places(lines, first, last, prose, out)
+        _fill_cohesion(points, lines, first, last, prose, out)
+        _fill_twins(points, lines, first, last, out)
+        _fill_steps(points, lines, first, last, out)

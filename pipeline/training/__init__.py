@@ -1,0 +1,1 @@
+"""Fit the models, read labelled pages, score."""

@@ -1,0 +1,259 @@
+"""Fit the classifier: labelled pages in, a model folder out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from pipeline.classify import ARRAYS, BODY, Classifier
+from pipeline.classify.features import first_round, kind_round, second_round
+from pipeline.classify.lines import BOILERPLATE, OUTPUTS, LineModel
+from pipeline.classify.lines import REACH as LINE_REACH
+from pipeline.classify.sents import REACH as SENT_REACH
+from pipeline.classify.sents import SentModel, edge_rows, glue_features, stance_features
+from pipeline.classify.table import Table, make_table
+from pipeline.clean import CleanConfig, make_clean
+from pipeline.doc import KINDS, LABELS, ROLES
+from pipeline.kernels.regions import learn_moves
+from pipeline.kernels.trees import Forest, forest_of
+from pipeline.stage import Stage
+from pipeline.training.augment import alphabet_of, glue_page, spin_page
+from pipeline.training.fit import (
+    Linear,
+    assign_folds,
+    cross_trees,
+    fit_linear,
+    fit_ngrams,
+    fit_trees,
+    ngram_matrix,
+    splits,
+)
+from pipeline.training.labelled import Page, align, clean_pages, read_pages
+from pipeline.weights import checksum, save_meta
+
+LINE_BITS, SENT_BITS = 17, 18
+LINE_COST, SENT_COST = 15.0, 10.0
+MOVE_STRENGTH = 0.3
+SPIN_RATE, SPUN_SHARE = 0.3, 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Gold:
+    """Labelled pages as arrays: the table, and what is known of its lines and sentences.
+
+    Parameters
+    ----------
+    table : Table
+    line_role, line_kind : ndarray of int16, shape (n_lines,)
+    sent_role, sent_kind, sent_label : ndarray of int16, shape (n_sents,)
+        Codes, -1 for none.
+    page_fold : ndarray of int64, shape (n_pages,)
+    """
+
+    table: Table
+    line_role: NDArray[np.int16]
+    line_kind: NDArray[np.int16]
+    sent_role: NDArray[np.int16]
+    sent_kind: NDArray[np.int16]
+    sent_label: NDArray[np.int16]
+    page_fold: NDArray[np.int64]
+
+    @property
+    def line_fold(self) -> NDArray[np.int64]:
+        """The fold of every line's page: (n_lines,)."""
+        return np.repeat(self.page_fold, np.diff(self.table.line_bounds))
+
+    @property
+    def sent_fold(self) -> NDArray[np.int64]:
+        """The fold of every sentence's page: (n_sents,)."""
+        return np.repeat(self.page_fold, np.diff(self.table.sent_bounds))
+
+
+def gather(pages: Sequence[Page], clean: Stage, folds: Mapping[str, int]) -> Gold:
+    """Clean the pages and carry their labels to lines and sentences; `folds` by site."""
+    docs = clean_pages(pages, clean)
+    table = make_table(docs)
+    aligned = [align(page, doc) for page, doc in zip(pages, docs, strict=True)]
+    first = table.first_sents[:-1]
+    roles = [np.array([ROLES.index(gold.role) for gold in page.lines], dtype=np.int16) for page in pages]
+    kinds = [np.array([KINDS.index(g.kind) if g.kind else -1 for g in page.lines], dtype=np.int16) for page in pages]
+    return Gold(
+        table=table,
+        line_role=np.concatenate([known[a.line] for known, a in zip(roles, aligned, strict=True)])[first],
+        line_kind=np.concatenate([known[a.line] for known, a in zip(kinds, aligned, strict=True)])[first],
+        sent_role=np.concatenate([a.role for a in aligned]),
+        sent_kind=np.concatenate([a.kind for a in aligned]),
+        sent_label=np.concatenate([a.label for a in aligned]),
+        page_fold=np.array([folds[page.site] for page in pages], dtype=np.int64),
+    )
+
+
+def line_targets(role: NDArray[np.int16], kind: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """One column for each of the line model's OUTPUTS: (n_lines, len(OUTPUTS))."""
+    columns = [role == BOILERPLATE]
+    columns += [role == code for code in range(BOILERPLATE)]
+    columns += [kind == code for code in range(len(KINDS))]
+    return np.stack(columns, axis=1)
+
+
+def fit_lines(gold: Gold, seed: int) -> tuple[LineModel, list[Linear]]:
+    """Fit the line classifier; with it, the n-gram models that saw nothing of each fold."""
+    table, fold = gold.table, gold.line_fold
+    features = ngram_matrix(table.folded, table.lines, LINE_BITS, LINE_REACH)
+    targets = line_targets(gold.line_role, gold.line_kind)
+    parts = [fit_ngrams(features[fit], targets[fit], LINE_COST) for fit, _ in splits(fold)]
+    scores = np.zeros(targets.shape, dtype=np.float32)
+    for part, (_, held) in zip(parts, splits(fold), strict=True):
+        scores[held] = part.score(table.folded, table.lines[held], LINE_REACH)
+    linear = fit_ngrams(features, targets, LINE_COST)
+
+    near = first_round(table, scores)
+    is_footer = targets[:, 0]
+    every = np.ones(len(targets), dtype=bool)
+    around = second_round(table, near, cross_trees(near, is_footer, fold, every, seed))
+    others, footers = ~is_footer, np.flatnonzero(is_footer)
+    kinds = fit_trees(kind_round(table, around, scores, footers), gold.line_kind[footers], seed, max_iter=60)
+    model = LineModel(
+        table=linear.table,
+        scale=linear.scale,
+        bias=linear.bias,
+        first=forest_of(fit_trees(near, is_footer, seed)),
+        second=forest_of(fit_trees(around, is_footer, seed)),
+        roles=_all_roles(fit_trees(around[others], gold.line_role[others], seed, max_iter=60)),
+        kinds=forest_of(kinds),
+        kind_codes=kinds.classes_.astype(np.int16),
+        moves=learn_moves(gold.line_role, table.line_bounds, len(ROLES), MOVE_STRENGTH),
+    )
+    return model, parts
+
+
+def _all_roles(model: Any) -> Forest:
+    """The forest of the roles' model, with an output that never wins for each role training did not see."""
+    forest = forest_of(model)
+    seen = model.classes_.astype(int).tolist()
+    if len(seen) == BOILERPLATE:
+        return forest
+    never = np.int32(len(forest.feature))  # a single leaf
+    roots = np.full((BOILERPLATE, forest.roots.shape[1]), never, dtype=np.int32)
+    baseline = np.full(BOILERPLATE, -20.0)
+    columns = forest.roots if len(forest.roots) == len(seen) else np.concatenate([forest.roots * 0 + never, forest.roots])
+    roots[seen] = columns
+    baseline[seen] = forest.baseline if len(forest.baseline) == len(seen) else np.append(0.0, forest.baseline)
+    return Forest(
+        np.append(forest.feature, np.int16(-1)).astype(np.int16),
+        np.append(forest.threshold, np.float32(0)).astype(np.float32),
+        np.append(forest.left, np.int32(0)).astype(np.int32),
+        roots,
+        baseline,
+    )
+
+
+def fit_sents(gold: Gold, glue: Forest, seed: int) -> SentModel:
+    """Fit the sentence classifier on sentences of body lines."""
+    table, fold = gold.table, gold.sent_fold
+    body = np.flatnonzero(gold.sent_role == BODY)
+    label = gold.sent_label
+    decided = (label == LABELS.index("claim")) | (label == LABELS.index("opinion"))
+    features = ngram_matrix(table.folded, table.sents, SENT_BITS, SENT_REACH)
+    targets = (label == LABELS.index("opinion"))[:, None]
+    scores = np.zeros((len(label), 1), dtype=np.float32)
+    for fit, held in splits(fold):
+        rows = fit[decided[fit]]
+        part = fit_ngrams(features[rows], targets[rows], SENT_COST)
+        scores[held] = part.score(table.folded, table.sents[held], SENT_REACH)
+    linear = fit_ngrams(features[decided], targets[decided], SENT_COST)
+
+    context = stance_features(table, body, scores)
+    known, target = decided[body], targets[body, 0]
+    options = {"max_iter": 150, "learning_rate": 0.05, "max_leaf_nodes": 8}
+    raw = cross_trees(context, target, fold[body], known, seed, **options)
+    slope, offset = fit_linear(raw[known], target[known, None], 1.0)
+    return SentModel(
+        table=linear.table,
+        scale=linear.scale,
+        bias=linear.bias,
+        stance=forest_of(fit_trees(context[known], target[known], seed, **options)),
+        glue=glue,
+        calibration=np.array([slope[0, 0], offset[0]], dtype=np.float32),
+    )
+
+
+def fit_glue(gold: Gold, parts: Sequence[Linear], seed: int) -> Forest:
+    """Fit what tells a glued footer from a body line's first or last sentence.
+
+    Parameters
+    ----------
+    gold : Gold
+        Pages with glued footers, written so or made so.
+    parts : sequence of Linear
+        The line model's n-gram models, each without a fold.
+    """
+    table = gold.table
+    rows = edge_rows(table, gold.line_role == BODY)
+    fold = gold.sent_fold[rows]
+    scores = np.zeros((len(rows), len(OUTPUTS)), dtype=np.float32)
+    for f, part in enumerate(parts):
+        held = np.flatnonzero(fold == f)
+        scores[held] = part.score(table.folded, table.sents[rows[held]], LINE_REACH)
+    target = gold.sent_role[rows] == BOILERPLATE
+    return forest_of(fit_trees(glue_features(table, rows, scores), target, seed, max_iter=80, max_leaf_nodes=8))
+
+
+def fit_classifier(pages: Sequence[Page], clean: Stage, seed: int) -> Classifier:
+    """Fit both models on labelled pages and altered copies of them."""
+    with threadpool_limits(1):  # threads that wait for a busy core cost more than they bring
+        return _fit_all(pages, clean, seed)
+
+
+def _fit_all(pages: Sequence[Page], clean: Stage, seed: int) -> Classifier:
+    """`fit_classifier`, whatever the number of threads."""
+    rng = np.random.default_rng(seed)
+    alphabet = alphabet_of(pages)
+    folds = assign_folds([page.site for page in pages], [len(page.lines) for page in pages])
+    spun = [spin_page(page, rng, alphabet, SPIN_RATE) for page in pages if rng.random() < SPUN_SHARE]
+    lines, parts = fit_lines(gather([*pages, *spun], clean, folds), seed)
+    glued = [glue_page(page, rng) for page in pages]
+    glue = fit_glue(gather(glued, clean, folds), parts, seed)
+    return Classifier(lines, fit_sents(gather(pages, clean, folds), glue, seed))
+
+
+def train_classifier(data: Sequence[Path], out: Path, seed: int = 0) -> dict[str, Any]:
+    """Fit the classifier on the train split of labelled pages and write its model folder.
+
+    Parameters
+    ----------
+    data : sequence of Path
+        Files or folders of labelled pages.
+    out : Path
+        The model folder; made if need be.
+    seed : int
+
+    Returns
+    -------
+    dict
+        What `meta.json` says.
+    """
+    pages = read_pages(data, split="train")
+    classifier = fit_classifier(pages, make_clean(CleanConfig()), seed)
+    sources = {path.name: checksum(path) for item in data for path in _files(item)}
+    return save_classifier(classifier, out, {"data": sources, "n_pages": len(pages), "seed": seed})
+
+
+def _files(item: Path) -> list[Path]:
+    """The files that `read_pages` reads."""
+    return sorted(item.glob("*.jsonl")) if item.is_dir() else [item]
+
+
+def save_classifier(classifier: Classifier, out: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """Write a model folder; `about` goes into `meta.json`."""
+    out.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(out / ARRAYS, **classifier.lines.arrays(), **classifier.sents.arrays())
+    meta = {"version": 1, "roles": list(ROLES), "labels": list(LABELS), "kinds": list(KINDS), **about}
+    save_meta(out, "classifier", meta)
+    return meta

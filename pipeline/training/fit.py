@@ -1,0 +1,156 @@
+"""What fitting the line and the sentence classifier have in common: hashed features, folds, linear and tree models.
+
+Everything here is deterministic for a seed; scikit-learn is imported nowhere else but under `training`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+
+from pipeline.doc import FloatArray, IntArray
+from pipeline.kernels.ngrams import Points, hash_ngrams, quantise, score_spans
+from pipeline.training.labelled import LabelledDataError
+
+Mask = NDArray[np.bool_]
+Folds = NDArray[np.int64]
+Rows = NDArray[np.int64]
+Weights = NDArray[np.float64]
+
+N_FOLDS = 5
+RARE = -8.0
+"""The score of a class that training never saw."""
+
+
+def ngram_matrix(folded: Points, spans: IntArray, bits: int, reach: int) -> csr_matrix:
+    """The n-gram features of spans: sparse, shape (n_spans, 2 ** bits)."""
+    indptr, indices, values = hash_ngrams(folded, spans, bits, reach)
+    matrix = csr_matrix((values, indices, indptr), shape=(len(spans), 2**bits))
+    matrix.sum_duplicates()
+    return matrix
+
+
+def fit_linear(
+    features: csr_matrix, targets: Mask, cost: float, weights: Weights | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit one logistic regression for each column of `targets`.
+
+    Parameters
+    ----------
+    features : sparse matrix, shape (n_rows, n_columns)
+    targets : ndarray of bool, shape (n_rows, n_outputs)
+    cost : float
+        Inverse strength of regularisation.
+    weights : ndarray of float64, shape (n_rows,) or None
+
+    Returns
+    -------
+    coefficients : ndarray of float64, shape (n_columns, n_outputs)
+    bias : ndarray of float64, shape (n_outputs,)
+    """
+    coefficients = np.zeros((features.shape[1], targets.shape[1]))
+    bias = np.full(targets.shape[1], RARE)
+    for k in range(targets.shape[1]):
+        if 0 < targets[:, k].sum() < len(targets):
+            # the dual solver is the fast one here: few rows, many columns; a finer tolerance changes nothing
+            model = LogisticRegression(C=cost, solver="liblinear", dual=True, tol=0.1, random_state=0)
+            model.fit(features, targets[:, k], weights)
+            coefficients[:, k], bias[k] = model.coef_[0], model.intercept_[0]
+    return coefficients, bias
+
+
+def fit_trees(
+    features: FloatArray,
+    target: NDArray[Any],
+    seed: int,
+    weights: Weights | None = None,
+    **options: Any,
+) -> HistGradientBoostingClassifier:
+    """Fit boosted trees; `options` overrides the defaults."""
+    defaults: dict[str, Any] = {
+        "max_iter": 150,
+        "learning_rate": 0.08,
+        "max_leaf_nodes": 15,
+        "min_samples_leaf": 15,
+        "l2_regularization": 5.0,
+        "max_features": 0.3,
+        "early_stopping": False,
+    }
+    return HistGradientBoostingClassifier(**{**defaults, **options}, random_state=seed).fit(features, target, weights)
+
+
+def assign_folds(names: Sequence[str], sizes: Sequence[int]) -> dict[str, int]:
+    """Spread groups over folds of about equal size: the largest first, each to the emptiest fold.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The group of every page; what must not be split between fitting and measuring.
+    sizes : sequence of int
+        The lines of every page.
+
+    Returns
+    -------
+    dict of str to int
+        Fold by group.
+
+    Examples
+    --------
+    >>> assign_folds(["a", "b", "a"], [2, 9, 3])
+    {'b': 0, 'a': 1}
+    """
+    totals: dict[str, int] = {}
+    for name, size in zip(names, sizes, strict=True):
+        totals[name] = totals.get(name, 0) + size
+    if len(totals) < 2:
+        raise LabelledDataError(f"cross-fitting needs pages of at least two publishers, found {len(totals)}")
+    load = [0] * min(N_FOLDS, len(totals))
+    folds = {}
+    for name, size in sorted(totals.items(), key=lambda item: (-item[1], item[0])):
+        folds[name] = load.index(min(load))
+        load[folds[name]] += size
+    return folds
+
+
+def splits(fold: Folds) -> list[tuple[Rows, Rows]]:
+    """For each fold the rows to fit on and the rows held out."""
+    return [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in np.unique(fold).tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """Linear models over hashed n-grams: what `score_spans` takes."""
+
+    table: NDArray[np.int16]
+    scale: FloatArray
+    bias: FloatArray
+
+    def score(self, folded: Points, spans: IntArray, reach: int) -> FloatArray:
+        """Decision values: (n_spans, n_outputs)."""
+        return score_spans(folded, np.ascontiguousarray(spans), self.table, self.scale, self.bias, reach)
+
+
+def fit_ngrams(features: csr_matrix, targets: Mask, cost: float, weights: Weights | None = None) -> Linear:
+    """Fit linear models and get them quantised; arguments as in `fit_linear`."""
+    coefficients, bias = fit_linear(features, targets, cost, weights)
+    table, scale = quantise(coefficients)
+    return Linear(table, scale, bias.astype(np.float32))
+
+
+def cross_trees(
+    features: FloatArray, target: Mask, fold: Folds, usable: Mask, seed: int, weights: Weights | None = None, **options: Any
+) -> FloatArray:
+    """Log-odds of a yes-or-no target by trees that saw nothing of a row's fold: (n_rows, 1)."""
+    out = np.zeros((len(features), 1), dtype=np.float32)
+    for fit, held in splits(fold):
+        rows = fit[usable[fit]]
+        model = fit_trees(features[rows], target[rows], seed, None if weights is None else weights[rows], **options)
+        out[held, 0] = model.decision_function(features[held])
+    return out
