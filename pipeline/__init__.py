@@ -39,6 +39,6 @@ def load(config: str | Config = "default") -> Pipeline:
     ModelError
         If a model is missing or damaged.
     """
-    from pipeline.pipe import load_pipeline  # noqa: PLC0415 (importing the package must stay cheap)
+    from pipeline import pipe  # noqa: PLC0415 (importing the package must stay cheap)
 
-    return load_pipeline(config)
+    return pipe.load(config)

@@ -115,7 +115,7 @@ def batches(docs: Iterable[Doc]) -> Iterator[list[Doc]]:
         yield batch
 
 
-def load_pipeline(config: str | Config = "default") -> Pipeline:
+def load(config: str | Config = "default") -> Pipeline:
     """Load a pipeline by its config; see `pipeline.load`."""
     config = load_config(config) if isinstance(config, str) else config
     check_order(config.stages)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.report import build_report
@@ -92,14 +93,10 @@ def _summarise(state: RunState, notes: Sequence[ShardNote], n_skipped: int) -> d
     }
 
 
-def _read_documents(out: Path, note: ShardNote, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    yield from _read_rows(out / next(iter(note.files)), columns)
-
-
 def _read_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield rows of an output file, in either format."""
     if path.suffix == ".parquet":
-        for batch in pq.ParquetFile(path).iter_batches(columns=list(columns)):
+        for batch in pq.ParquetFile(path).iter_batches(256, columns=list(columns)):
             yield from batch.to_pylist()
     else:
         with path.open("rb") as file:
@@ -108,16 +105,29 @@ def _read_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
                 yield {name: row[name] for name in columns}
 
 
+_SIZES = ["publisher", "n_chars", "n_body_chars"]
+
+
 def _publishers(out: Path, notes: Sequence[ShardNote]) -> list[dict[str, Any]]:
     """Get documents and characters of each publisher, the largest first."""
     found: dict[str | None, Counter[str]] = {}
     for note in notes:
         if note.files:
-            for row in _read_documents(out, note, ["publisher", "n_chars", "n_body_chars"]):
-                counter = found.setdefault(row["publisher"], Counter())
-                counter.update(n_docs=1, n_chars=row["n_chars"], n_body_chars=row["n_body_chars"])
+            sizes = _read_columns(out / next(iter(note.files)), _SIZES).group_by("publisher")
+            sums = sizes.aggregate([("n_chars", "count"), ("n_chars", "sum"), ("n_body_chars", "sum")])
+            for publisher, n_docs, n_chars, n_body_chars in zip(*sums.to_pydict().values(), strict=True):
+                counter = found.setdefault(publisher, Counter())
+                counter.update(n_docs=n_docs, n_chars=n_chars, n_body_chars=n_body_chars)
     rows: list[dict[str, Any]] = [{"publisher": name, **counter} for name, counter in found.items()]
     return sorted(rows, key=lambda row: (-row["n_docs"], -row["n_chars"], row["publisher"] or ""))
+
+
+def _read_columns(path: Path, columns: list[str]) -> pa.Table:
+    """Get columns of an output file, in either format."""
+    if path.suffix == ".parquet":
+        return pq.read_table(path, columns=columns)
+    rows = list(_read_rows(path, columns))
+    return pa.table({name: [row[name] for row in rows] for name in columns})
 
 
 _SAMPLE_COLUMNS = ("doc_id", "text", "label", "role", "kind", "p_claim", "p_opinion", "p_boilerplate", "start", "end")

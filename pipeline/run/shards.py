@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from pipeline.doc import Doc
 from pipeline.errors import InputRejectedError
@@ -133,33 +134,42 @@ class ShardNote:
         return asdict(self)
 
 
+_COUNTED_META = ("script", "lang", "encoding")
+_COUNTED_LAYERS = ("label", "role", "kind", "ent_labels")
+
+
 class _Tally:
     """Counts for the report."""
 
     def __init__(self) -> None:
-        self.counts: dict[str, Counter[str]] = {}
-
-    def add(self, name: str, value: str | None, n: int = 1) -> None:
-        if n:
-            self.counts.setdefault(name, Counter())[value or "none"] += n
+        self.meta: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED_META}
+        self.repairs: Counter[str] = Counter()
+        self.totals: Counter[str] = Counter()
+        self.layers: dict[str, tuple[tuple[str, ...], NDArray[np.int64]]] = {}
 
     def add_doc(self, doc: Doc) -> None:
-        for name in ("script", "lang", "encoding"):
-            self.add(name, doc.meta.get(name))
-        for name, n in doc.meta.get("repairs", {}).items():
-            self.add("repairs", name, n)
-        for name in ("label", "role", "kind", "ent_labels"):
+        for name, counter in self.meta.items():
+            counter[doc.meta.get(name) or "none"] += 1
+        self.repairs.update(doc.meta.get("repairs", {}))
+        for name in _COUNTED_LAYERS:
             layer = getattr(doc, name)
             if layer is not None:
-                codes = np.bincount(layer.codes + 1, minlength=len(layer.names) + 1).tolist()
-                for value, n in zip((None, *layer.names), codes, strict=True):
-                    self.add(name, value, n)
-        self.add("totals", "chars", len(doc.source))
-        self.add("totals", "sents", 0 if doc.sents is None else len(doc.sents))
-        self.add("totals", "tokens", 0 if doc.tokens is None else len(doc.tokens))
+                counts = np.bincount(layer.codes + 1, minlength=len(layer.names) + 1)
+                known = self.layers.get(name)
+                self.layers[name] = (layer.names, counts if known is None else known[1] + counts)
+        self.totals["chars"] += len(doc.source)
+        self.totals["sents"] += 0 if doc.sents is None else len(doc.sents)
+        self.totals["tokens"] += 0 if doc.tokens is None else len(doc.tokens)
 
     def to_dict(self) -> dict[str, dict[str, int]]:
-        return {name: dict(sorted(counter.items())) for name, counter in sorted(self.counts.items())}
+        found: dict[str, Mapping[str, int]] = {**self.meta, "repairs": self.repairs, "totals": self.totals}
+        for name, (names, counts) in self.layers.items():
+            found[name] = dict(zip(("none", *names), counts.tolist(), strict=True))
+        return {
+            name: {value: n for value, n in sorted(counts.items()) if n}
+            for name, counts in sorted(found.items())
+            if counts
+        }
 
 
 def id_digest(doc_id: str) -> int:
