@@ -12,6 +12,8 @@ from typing import Any, TypeVar, get_type_hints
 from pipeline.classify import ClassifyConfig
 from pipeline.clean import CleanConfig
 from pipeline.errors import ConfigError
+from pipeline.privacy import PrivacyConfig
+from pipeline.passes import DuplicatesConfig, TemplatesConfig
 from pipeline.segment import SegmentConfig
 from pipeline.stage import check_order
 from pipeline.tag import TagConfig
@@ -28,11 +30,14 @@ _Section = TypeVar("_Section")
 class Config:
     """Everything that decides a run's output, other than the input and the models' weights."""
 
-    stages: tuple[str, ...] = ("clean", "segment", "tag", "classify")
+    stages: tuple[str, ...] = ("clean", "segment", "tag", "classify", "privacy")
     clean: CleanConfig = CleanConfig()
     segment: SegmentConfig = SegmentConfig(_MODELS / "segmenter")
     tag: TagConfig = TagConfig(_MODELS / "tagger")
     classify: ClassifyConfig = ClassifyConfig(_MODELS / "classifier")
+    privacy: PrivacyConfig = PrivacyConfig()
+    templates: TemplatesConfig = TemplatesConfig()
+    duplicates: DuplicatesConfig = DuplicatesConfig()
 
     def model_folders(self) -> dict[str, Path]:
         """The model folder of each stage that runs and has one."""
@@ -40,13 +45,18 @@ class Config:
         return {name: section.model for name, section in sections.items() if hasattr(section, "model")}
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings of the stages that run, for the manifest: model paths by their folder's name alone."""
-        sections = {name: asdict(getattr(self, name)) for name in self.stages}
-        plain = {
-            name: {key: value.name if isinstance(value, Path) else value for key, value in section.items()}
-            for name, section in sections.items()
-        }
+        """The settings of the stages and passes that run, for the manifest: model paths by their folder's name alone."""
+        passes = [name for name in ("templates", "duplicates") if getattr(self, name).is_on and name not in self.stages]
+        sections = {name: asdict(getattr(self, name)) for name in (*self.stages, *passes)}
+        plain = {name: {key: _plain(value) for key, value in section.items()} for name, section in sections.items()}
         return {"stages": list(self.stages), **plain}
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON has it, without the path of this machine."""
+    if isinstance(value, tuple):
+        return list(value)
+    return value.name if isinstance(value, Path) else value
 
 
 def find_config(name: str) -> Path:

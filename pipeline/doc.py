@@ -128,6 +128,10 @@ class Doc:
         Parallel to `sents`; label and kind are null where they do not apply.
     probs : ndarray of float32, shape (n_sents, 3)
         In the order claim, opinion, boilerplate; NaN where a sentence has no label.
+    pii : ndarray of int32, shape (n, 2)
+        Private data: half-open code-point offsets into `text`, each within one sentence.
+    pii_types : Coded
+        Parallel to `pii`.
     """
 
     id: str
@@ -145,6 +149,8 @@ class Doc:
     label: Coded | None = None
     probs: FloatArray | None = None
     kind: Coded | None = None
+    pii: IntArray | None = None
+    pii_types: Coded | None = None
 
     @classmethod
     def from_text(cls, text: str, doc_id: str = "doc", **meta: Any) -> Self:

@@ -12,7 +12,7 @@ import orjson
 from pipeline.doc import KINDS, LABELS, ROLES, Coded, Doc
 from pipeline.errors import InputRejectedError
 
-_SPANS = ("sents", "tokens", "ents")
+_SPANS = ("sents", "tokens", "ents", "pii")
 _CODED: Mapping[str, tuple[str, ...] | None] = {
     "upos": None,
     "xpos": None,
@@ -20,6 +20,7 @@ _CODED: Mapping[str, tuple[str, ...] | None] = {
     "role": ROLES,
     "label": LABELS,
     "kind": KINDS,
+    "pii_types": None,
 }
 
 

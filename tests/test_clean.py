@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opencc import OpenCC
 
+from pipeline.clean import CleanConfig, clean_doc
+from pipeline.clean.apply import SKIPPABLE
 from pipeline.clean.convert import convert, load_conversion
 from pipeline.doc import Doc
+from pipeline.errors import ConfigError
 from pipeline.kernels.chars import code_points, to_text
 from pipeline.tables import INVISIBLE, char_classes
 from pipeline.writers.columns import source_spans
@@ -38,12 +41,107 @@ PIECES += [
     "\ud800",
     "\uf967",
 ]
-messy_text = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=30).map("".join)
+PIECES += [
+    "注 意 事 项",
+    " 意",
+    " ，未 ",
+    "（wēi）",
+    "(nèi)",
+    "[rong]",
+    "内(nèi)容",
+    "內",
+    "信",
+    "弓虽",
+    "女干",
+    "行弓 ",
+    "办讠",
+    "正",
+]
+PIECES += [
+    "！！！！",
+    "。。",
+    "……",
+    "~~~",
+    "·" * 8,
+    "Аp",
+    "раy",
+    "μ",
+    "\ue81e",
+    "\uf0b7",
+    "\ue600",
+    "\ue5e5",
+    "𝟙𝐀",
+    "﹐",
+    "「",
+    '"',
+]
+messy = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=30).map("".join)
+PROSE = st.sampled_from(
+    [
+        "他走到门口，",
+        "又回过头来看了一眼。",
+        "Linux 与 kernel ",
+        "（说明）",
+        "“好！”",
+        "天色渐晚、风也大了",
+        "注 意 事 项",
+        "弓虽大",
+    ]
+)
+
+
+def wrap(pieces: list[str], width: int) -> str:
+    text = "".join(pieces)
+    return "\n".join(text[i : i + width] for i in range(0, len(text), width))
+
+
+wrapped = st.builds(wrap, st.lists(PROSE, min_size=20, max_size=60), st.integers(18, 40))
+messy_text = messy | st.tuples(wrapped, messy).map("".join) | st.lists(messy | wrapped, max_size=3).map("\n".join)
+CONFIGS = st.sampled_from(
+    [CleanConfig(), CleanConfig("none", "curly"), CleanConfig("tw2s", "corner", ("pinyin", "look_alike"))]
+)
 
 
 @pytest.mark.parametrize("case", read_cases("clean.jsonl"))
 def test_case(case: dict[str, Any]) -> None:
     assert cleaned(case["source"]).text == case["text"]
+
+
+@pytest.mark.parametrize("name", SKIPPABLE)
+def test_every_repair_is_shown_by_a_case_and_can_be_skipped(name: str) -> None:
+    sources = [case.values[0]["source"] for case in read_cases("clean.jsonl") if not case.marks]
+    repaired = [source for source in sources if name in cleaned(source).meta["repairs"]]
+    assert repaired
+    for source in repaired:
+        assert name not in clean_doc(Doc.from_text(source), CleanConfig(skip=(name,))).meta["repairs"]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"skip": ["spaced"]}, {"skip": ["space"]}, {"skip": [1]}, {"quotes": "round"}, {"convert": "x"}]
+)
+def test_unknown_settings_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="known: "):
+        CleanConfig(**settings)
+
+
+def test_private_use_characters_without_a_known_meaning_stay_and_are_counted() -> None:
+    doc = cleaned("甲\ue600乙\uf0b7丙")
+    assert doc.text == "甲\ue600乙•丙"
+    assert doc.meta["repairs"] == {"private_use": 1}
+    assert doc.meta["left"] == {"private_use": 1}
+
+
+@pytest.mark.parametrize(
+    ("style", "text"),
+    [
+        ("keep", "他说：“走。”「好」"),
+        ("curly", "他说：“走。”“好”"),
+        ("corner", "他说：「走。」「好」"),
+    ],
+)
+def test_quotation_marks_by_choice(style: str, text: str) -> None:
+    doc = clean_doc(Doc.from_text("他说：“走。”「好」"), CleanConfig(quotes=style))
+    assert (doc.text, len(doc.edits)) == (text, 0)
 
 
 @pytest.mark.parametrize("case", read_cases("sentences.jsonl"))
@@ -52,10 +150,10 @@ def test_sentences(case: dict[str, Any]) -> None:
 
 
 @settings(max_examples=300)
-@given(messy_text)
-def test_clean_is_idempotent(source: str) -> None:
-    once = cleaned(source)
-    twice = cleaned(once.text)
+@given(messy_text, CONFIGS)
+def test_clean_is_idempotent(source: str, config: CleanConfig) -> None:
+    once = clean_doc(Doc.from_text(source), config)
+    twice = clean_doc(Doc.from_text(once.text), config)
     assert twice.text == once.text
     assert len(twice.edits) == 0
     np.testing.assert_array_equal(twice.sents, once.sents)
@@ -66,9 +164,9 @@ def visible(text: str) -> np.ndarray:
 
 
 @settings(max_examples=300)
-@given(messy_text)
-def test_every_visible_character_of_the_source_lies_in_one_sentence(source: str) -> None:
-    doc = cleaned(source)
+@given(messy_text, CONFIGS)
+def test_every_visible_character_of_the_source_lies_in_one_sentence(source: str, config: CleanConfig) -> None:
+    doc = clean_doc(Doc.from_text(source), config)
     covered = np.zeros(len(source), dtype=int)
     for start, end in source_spans(doc).tolist():
         assert start < end
@@ -124,7 +222,11 @@ def test_conversion_equals_opencc_where_phrases_meet(parts: list[str]) -> None:
 def test_conversion_equals_opencc_on_traditional_text(shared: Path) -> None:
     reference = OpenCC("t2s")
     with gzip.open(shared / "data/text/drcd.jsonl.gz", "rt", encoding="utf-8") as file:
-        texts = [json.loads(line)["text"] for line, _ in zip(file, range(150), strict=False)]
+        texts = [json.loads(line)["text"] for line, _ in zip(file, range(60), strict=False)]
+    texts += [OpenCC("s2t").convert(text) for text in texts]  # the file is in simplified script
+    for name in ("pud", "hk"):
+        lines = (shared / f"data/ud/{name}.conllu").read_text(encoding="utf-8").splitlines()
+        texts += [line[9:] for line in lines if line.startswith("# text = ")]
     for text in texts:
         assert to_text(convert(code_points(text), "t2s")) == reference.convert(text)
 
@@ -135,6 +237,8 @@ def test_conversion_equals_opencc_on_traditional_text(shared: Path) -> None:
         ("这是简体中文，还有一些英文 words。", "hans", "zh"),
         ("這是繁體中文，還有一些說明。", "hant", "zh"),
         ("这边简体说话，那邊繁體說話。", "mixed", "zh"),
+        ("这部电影讲的是一个老人与他的几条渔船，片尾字幕写着「敬請期待」，观众笑了很长时间。", "hans", "zh"),
+        ("這部電影講的是一個老人與他的幾條漁船，片尾寫著“期待”，觀眾們笑了很長時間，後來還說起來。", "hant", "zh"),
         ("これは日本語の文章です。", "hant", "ja"),
         ("이것은 한국어 문장입니다.", "hans", "ko"),
         ("This is the first line of the text.", "hans", "en"),

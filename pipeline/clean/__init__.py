@@ -12,23 +12,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.clean.convert import CONVERSIONS, convert, script_classes, tell_language, tell_script
-from pipeline.clean.repairs import REPAIRS, apply_edits
+from pipeline.clean.apply import SKIPPABLE, add_counts, clean_classes, repair
+from pipeline.clean.convert import CONVERSIONS, convert, tell_language, tell_script
+from pipeline.clean.quotes import QUOTES, choose_quotes
 from pipeline.doc import Doc, IntArray, no_edits
 from pipeline.errors import ConfigError
 from pipeline.kernels.chars import (
     CodePoints,
     code_points,
-    count_classes,
     cut_sentences,
     edits_from_origin,
     find_closing_brackets,
-    fold,
     to_text,
 )
 from pipeline.stage import Stage, stage
-from pipeline.tables import HAN, HANGUL, KANA, LATIN, SIMPLIFIED, TRADITIONAL, char_folds, read_rows
-from pipeline.tables import REPAIRS as CHAR_REPAIRS
+from pipeline.tables import read_rows
 
 MAX_GLUED = 60
 """Code points of the longest bracket at a line's end that may be a glued footer."""
@@ -42,49 +40,24 @@ class CleanConfig:
     ----------
     convert : str
         ``none``, ``t2s`` or ``tw2s``: the conversion of documents in traditional or mixed script.
+    quotes : str
+        ``keep``, ``curly`` or ``corner``: the quotation marks of Chinese documents.
+    skip : tuple of str
+        Repairs to leave out, of `SKIPPABLE`.
     """
 
     convert: str = "t2s"
+    quotes: str = "keep"
+    skip: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.convert not in CONVERSIONS:
             raise ConfigError(f"clean.convert is {self.convert!r}; known: {', '.join(CONVERSIONS)}")
-
-
-def repair(source: str) -> tuple[CodePoints, IntArray, dict[str, int]]:
-    """Repair a text until nothing is left to repair.
-
-    Returns
-    -------
-    points : ndarray of uint32, shape (n,)
-        The repaired text.
-    edits : ndarray of int32, shape (n_edits, 4)
-        As `Doc.edits` has them.
-    counts : dict of str to int
-        How often each repair was made.
-    """
-    counts: dict[str, int] = {}
-    text, origin, points = source, None, code_points(source)
-    while True:
-        n_edits = 0
-        for name, (trigger, find) in REPAIRS.items():
-            if trigger in text:
-                known = np.arange(len(text) + 1, dtype=np.int32) if origin is None else origin
-                text, origin, n = apply_edits(text, known, find(text))
-                counts[name] = counts.get(name, 0) + n
-                n_edits += n
-        folded, folded_origin, folded_counts = fold(
-            code_points(text) if n_edits else points, *char_folds(), script_classes(), len(CHAR_REPAIRS)
-        )
-        for name, n in zip(CHAR_REPAIRS, folded_counts.tolist(), strict=True):
-            counts[name] = counts.get(name, 0) + n
-        origin = folded_origin if origin is None else origin[folded_origin]
-        # folding may have joined what only now is an entity
-        if not n_edits and (len(folded) == len(points) or "&" not in text):
-            break
-        text, points = to_text(folded), folded
-    edits = edits_from_origin(origin) if len(folded) else no_edits()
-    return folded, edits, {name: n for name, n in counts.items() if n}
+        if self.quotes not in QUOTES:
+            raise ConfigError(f"clean.quotes is {self.quotes!r}; known: {', '.join(QUOTES)}")
+        for name in self.skip:
+            if name not in SKIPPABLE:
+                raise ConfigError(f"clean.skip has {name!r}; known: {', '.join(SKIPPABLE)}")
 
 
 _GLUED = re.compile("[（(【\\[]\\s*(?:" + "|".join(row[0] for row in read_rows("glued.tsv")) + ")")
@@ -105,7 +78,7 @@ def split_glued(points: CodePoints, sents: IntArray) -> IntArray:
     [[0, 6]]
     """
     extra = []
-    for row, opener in find_closing_brackets(points, sents, script_classes(), MAX_GLUED).tolist():
+    for row, opener in find_closing_brackets(points, sents, clean_classes(), MAX_GLUED).tolist():
         start, end = sents[row].tolist()
         if _GLUED.match(to_text(points[opener:end])):
             body_end = opener - 1 if points[opener - 1] == ord(" ") else opener
@@ -120,26 +93,44 @@ def split_glued(points: CodePoints, sents: IntArray) -> IntArray:
     return sents[np.argsort(sents[:, 0], kind="stable")]
 
 
-def clean_doc(doc: Doc, conversion: str = "t2s") -> Doc:
+def _rewrite(
+    points: CodePoints, text: str, script: str, config: CleanConfig, counts: dict[str, int]
+) -> tuple[CodePoints, str]:
+    """Convert the script and the quotation marks of a Chinese text as the config says; its length stays."""
+    result = points
+    if config.convert != "none" and script != "hans":
+        result = convert(points, config.convert)
+        add_counts(counts, [("script", int(np.count_nonzero(result != points)))])
+    if config.quotes != "keep":
+        before = result
+        result = code_points(choose_quotes(to_text(before), config.quotes))
+        add_counts(counts, [("quotes", int(np.count_nonzero(result != before)))])
+    return (points, text) if result is points or np.array_equal(result, points) else (result, to_text(result))
+
+
+_DEFAULT = CleanConfig()
+
+
+def clean_doc(doc: Doc, config: CleanConfig = _DEFAULT) -> Doc:
     """Clean one document; one without a visible character has an empty text and no sentence."""
-    points, edits, counts = repair(doc.source)
-    classes = count_classes(points, script_classes())
-    n_of = {bit: int(classes[bit.bit_length() - 1]) for bit in (HAN, KANA, HANGUL, LATIN, TRADITIONAL, SIMPLIFIED)}
-    script = tell_script(n_of[TRADITIONAL], n_of[SIMPLIFIED])
-    lang = tell_language(to_text(points), n_of[HAN], n_of[KANA], n_of[HANGUL], n_of[LATIN])
-    if conversion != "none" and script != "hans" and lang == "zh":
-        converted = convert(points, conversion)
-        counts["script"] = int(np.count_nonzero(converted != points))
-        points = converted
-    text = to_text(points)
-    meta = {
-        **doc.meta,
-        "script": script,
-        "lang": lang,
-        "repairs": counts,
-    }
-    sents = split_glued(points, cut_sentences(points, script_classes()))
-    return replace(doc, text=text, edits=edits, meta=meta, sents=sents)
+    counts: dict[str, int] = {}
+    facts: dict[str, object] = {}
+    points, origin, n_of = repair(code_points(doc.source), None, counts, config.skip)
+    while True:
+        text = to_text(points) if counts or origin is not None else doc.source
+        han, kana, hangul, latin, traditional, simplified, private = n_of
+        script, lang = tell_script(traditional, simplified), tell_language(text, han, kana, hangul, latin)
+        facts = facts or {"script": script, "lang": lang, "repairs": counts, "left": {"private_use": private}}
+        if lang != "zh":
+            break
+        rewritten, text = _rewrite(points, text, script, config, counts)
+        if rewritten is points:
+            break
+        # what was converted may be what a repair looks for, such as a reading of the simplified character
+        points, origin, n_of = repair(rewritten, origin, counts, config.skip)
+    edits = no_edits() if origin is None or not len(points) else edits_from_origin(origin)
+    sents = split_glued(points, cut_sentences(points, clean_classes()))
+    return replace(doc, text=text, edits=edits, meta={**doc.meta, **facts}, sents=sents)
 
 
 @stage("clean", requires=["source"], assigns=["text", "edits", "sents"])
@@ -147,6 +138,6 @@ def make_clean(config: CleanConfig) -> Stage:
     """Get the clean stage."""
 
     def clean(docs: Sequence[Doc]) -> list[Doc]:
-        return [clean_doc(doc, config.convert) for doc in docs]
+        return [clean_doc(doc, config) for doc in docs]
 
     return clean

@@ -26,13 +26,16 @@ _IN_BOTH_SCRIPTS = "乾於吒"
 """OpenCC converts them, yet names keep them in simplified text (乾隆, 哪吒, the surname 於): they prove nothing."""
 
 
+_N_OPENINGS = 1 << 20
+
+
 @dataclass(frozen=True)
 class PhraseTable:
     """One dictionary of OpenCC, by what it does to phrases and to single characters."""
 
     phrases: Mapping[str, str]
     by_first: Mapping[str, tuple[str, ...]]
-    starts: NDArray[np.bool_]
+    openings: NDArray[np.bool_]  # by the hash of a phrase's first two characters
     chars: NDArray[np.uint32]
 
 
@@ -45,13 +48,14 @@ def _read_dictionary(entries: Mapping[str, str]) -> PhraseTable:
     by_first: dict[str, tuple[str, ...]] = {}
     for key in sorted(phrases, key=len, reverse=True):
         by_first[key[0]] = (*by_first.get(key[0], ()), key)
-    starts = np.zeros(N_CODE_POINTS, dtype=np.bool_)
-    starts[[ord(char) for char in by_first]] = True
+    openings = np.zeros(_N_OPENINGS, dtype=np.bool_)
+    for key in phrases:
+        openings[_hash_pairs(code_points(key[:2]))] = True
     chars = np.arange(N_CODE_POINTS, dtype=np.uint32)
     for key, value in first_choice.items():
         if len(key) == 1:
             chars[ord(key)] = ord(value)
-    return PhraseTable(phrases, by_first, starts, chars)
+    return PhraseTable(phrases, by_first, openings, chars)
 
 
 @cache
@@ -61,11 +65,16 @@ def load_conversion(name: str) -> tuple[tuple[PhraseTable, ...], ...]:
     return tuple(tuple(_read_dictionary(entries) for _, _, entries in group) for group in groups)
 
 
-def _find_phrases(text: str, table: PhraseTable, free: NDArray[np.bool_], points: CodePoints) -> list[tuple[int, str]]:
+def _hash_pairs(points: CodePoints) -> CodePoints:
+    """Get a hash of every two neighbours, shape (n - 1,)."""
+    return (points[:-1] * np.uint32(0x9E3779B1) ^ points[1:] * np.uint32(0x85EBCA6B)) >> np.uint32(12)
+
+
+def _find_phrases(text: str, table: PhraseTable, free: NDArray[np.bool_], pairs: CodePoints) -> list[tuple[int, str]]:
     """Find the phrases to replace: longest first, then leftmost, never overlapping."""
     found: list[tuple[int, str]] = []
-    for start in np.flatnonzero(table.starts[points] & free).tolist():
-        found.extend((start, key) for key in table.by_first[text[start]] if text.startswith(key, start))
+    for start in np.flatnonzero(table.openings[pairs] & free[:-1]).tolist():
+        found.extend((start, key) for key in table.by_first.get(text[start], ()) if text.startswith(key, start))
     found.sort(key=lambda match: (-len(match[1]), match[0]))
     kept = []
     for start, key in found:
@@ -98,11 +107,11 @@ def convert(points: CodePoints, conversion: str) -> CodePoints:
     '了解汉语'
     """
     for group in load_conversion(conversion):
-        text = to_text(points)
+        text, pairs = to_text(points), _hash_pairs(points)
         free = np.ones(len(points), dtype=np.bool_)
         result = points.copy()
         for table in group:
-            for start, key in _find_phrases(text, table, free, points):
+            for start, key in _find_phrases(text, table, free, pairs) if table.phrases else ():
                 result[start : start + len(key)] = code_points(table.phrases[key])
             result[free] = table.chars[points[free]]
             free &= result == points

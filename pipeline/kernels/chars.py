@@ -6,12 +6,48 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.tables import CLOSER, DELETE, EMOJI, END, INVISIBLE, OPENER
+from pipeline.tables import (
+    CLOSER,
+    DELETE,
+    EMOJI,
+    END,
+    HAN,
+    HANGUL,
+    INVISIBLE,
+    KANA,
+    LATIN,
+    MARK,
+    OPENER,
+    PART_LEFT,
+    PART_RIGHT,
+    PRIVATE,
+    SIMPLIFIED,
+    TRADITIONAL,
+    TWIN,
+)
 
 CodePoints = NDArray[np.uint32]
 IntArray = NDArray[np.int32]
 
-_NEWLINE, _SPACE, _JOINER = 0x0A, 0x20, 0x200D
+_NEWLINE, _SPACE, _AMPERSAND, _JOINER = 0x0A, 0x20, 0x26, 0x200D
+
+AMPERSAND, REPEATED, SPACED, BRACKETED, TWINNED, PARTED, WRAPPED = 1, 2, 4, 8, 16, 32, 64
+"""What `survey` may find in a text: the signs that the repairs of several characters wait for."""
+
+MAX_MARKS = 3
+"""Sentence marks in a row that `survey` passes over."""
+
+MAX_SYLLABLE = 6
+"""Letters of the longest Mandarin syllable in pinyin (zhuang, chuang, shuang)."""
+
+FIRST_WIDE = 0x80
+"""Characters from here on are taken for two cells of a line; ASCII ones for one."""
+
+MIN_CELLS, MAX_CELLS = 36, 160
+"""Widths of a line at which hard-wrapped text is looked for; shorter ones are verse and headlines."""
+
+MIN_WRAPPED = 5
+"""Lines of (nearly) one width without an end, at least, that may be hard-wrapped text."""
 
 
 def code_points(text: str) -> CodePoints:
@@ -58,19 +94,20 @@ def fold(
     for i in range(n):
         point = points[i]
         goal = target[point]
-        if point == _JOINER and m > 0 and gap == 0 and i + 1 < n:
-            before, after = classes[folded[m - 1]], classes[points[i + 1]]
-            if before & EMOJI and after & EMOJI:
-                goal = _JOINER
-        if repair[point] >= 0 and goal != point:
-            counts[repair[point]] += 1
-        if goal == DELETE:
-            continue
-        if goal == _SPACE or goal == _NEWLINE:
-            if gap == 0:
-                gap_at = i
-            gap = max(gap, 2 if goal == _NEWLINE else 1)
-            continue
+        if goal != point or goal <= _SPACE:
+            if point == _JOINER and m > 0 and gap == 0 and i + 1 < n:
+                before, after = classes[folded[m - 1]], classes[points[i + 1]]
+                if before & EMOJI and after & EMOJI:
+                    goal = _JOINER
+            if goal != point and repair[point] >= 0:
+                counts[repair[point]] += 1
+            if goal == DELETE:
+                continue
+            if goal == _SPACE or goal == _NEWLINE:
+                if gap == 0:
+                    gap_at = i
+                gap = max(gap, 2 if goal == _NEWLINE else 1)
+                continue
         if gap and m:
             folded[m] = _NEWLINE if gap == 2 else _SPACE
             origin[m] = gap_at
@@ -82,22 +119,95 @@ def fold(
     origin[m] = n
     if m:
         origin[0] = 0
-    return folded[:m].copy(), origin[: m + 1].copy(), counts
+    return folded[:m], origin[: m + 1], counts
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def count_classes(points: CodePoints, classes: NDArray[np.uint16]) -> NDArray[np.int64]:
-    """Count the characters of each class bit, shape (16,)."""
-    counts = np.zeros(16, dtype=np.int64)
+def survey(  # noqa: PLR0912, PLR0915 - one look at each character, whatever it is a sign of
+    points: CodePoints, classes: NDArray[np.uint16], pairs: CodePoints
+) -> tuple[NDArray[np.int64], int]:
+    """Count the characters of a folded text by class, and look for what the repairs of several characters begin with.
+
+    Parameters
+    ----------
+    points : ndarray of uint32, shape (n,)
+        Text whose white space is folded (see `fold`).
+    classes : ndarray of uint16, shape (0x110000,)
+    pairs : ndarray of uint32, shape (n_pairs, 2)
+        The halves of split characters, which the classes PART_LEFT and PART_RIGHT announce.
+
+    Returns
+    -------
+    counts : ndarray of int64, shape (7,)
+        Characters in the classes HAN, KANA, HANGUL, LATIN, TRADITIONAL, SIMPLIFIED, PRIVATE.
+    signs : int
+        Bits AMPERSAND to WRAPPED, each set where its repair may have something to do.
+    """
+    han = kana = hangul = latin = traditional = simplified = private = 0
+    signs = 0
+    open_lines = np.zeros(MAX_CELLS, dtype=np.int32)  # lines that no sentence ends, by width
+    before = np.uint16(0)  # the classes of the last character
+    run = spaced = cells = 0  # repeatable marks in a row, Han characters with a space between each, width of the line
     for i in range(len(points)):
-        bits = classes[points[i]]
-        bit = 0
-        while bits:
-            if bits & 1:
-                counts[bit] += 1
-            bits >>= 1
-            bit += 1
-    return counts
+        point = points[i]
+        kind = classes[point]
+        cells += 1 + (point >= FIRST_WIDE)
+        if kind & HAN:
+            han += 1
+            traditional += (kind & TRADITIONAL) != 0
+            simplified += (kind & SIMPLIFIED) != 0
+            if before & PART_LEFT and kind & PART_RIGHT:
+                for j in range(len(pairs)):
+                    if pairs[j, 0] == points[i - 1] and pairs[j, 1] == point:
+                        signs |= PARTED
+            if i > 1 and points[i - 1] == _SPACE and classes[points[i - 2]] & HAN:
+                spaced += 1
+                if spaced >= 2:
+                    signs |= SPACED
+            elif before & HAN:
+                spaced = 0
+        elif point == _NEWLINE:
+            if not before & (END | CLOSER) and cells <= MAX_CELLS:
+                open_lines[cells - 1] += 1
+            cells = spaced = 0
+        elif kind & LATIN:
+            latin += 1
+            if before & TWIN:
+                signs |= TWINNED
+        elif kind & MARK:
+            run = run + 1 if before & MARK else 1
+            if run > MAX_MARKS:
+                signs |= REPEATED
+        elif point == _AMPERSAND:
+            signs |= AMPERSAND
+        elif kind & TWIN:
+            if before & LATIN:
+                signs |= TWINNED
+        elif point == 0xFF09 or point == 0x29 or point == 0x5D or point == 0x3011:
+            if before & LATIN and _closes_syllable(points, i, classes):
+                signs |= BRACKETED
+        elif kind & (KANA | HANGUL | PRIVATE):
+            kana += (kind & KANA) != 0
+            hangul += (kind & HANGUL) != 0
+            private += (kind & PRIVATE) != 0
+        before = kind
+    for width in range(MIN_CELLS, MAX_CELLS):
+        if open_lines[width - 2] + open_lines[width - 1] + open_lines[width] >= MIN_WRAPPED:
+            signs |= WRAPPED
+            break
+    counts = np.array([han, kana, hangul, latin, traditional, simplified, private], dtype=np.int64)
+    return counts, signs
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _closes_syllable(points: CodePoints, at: int, classes: NDArray[np.uint16]) -> bool:
+    """Tell whether a bracket that closes at `at` holds a short Latin word behind a Han character."""
+    start = at - 1
+    while start > 0 and at - start <= MAX_SYLLABLE and classes[points[start]] & LATIN:
+        start -= 1
+    if start < 1 or not classes[points[start]] & OPENER or not classes[points[start - 1]] & HAN:
+        return False
+    return bool(points[at - 1] > 0x5A)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

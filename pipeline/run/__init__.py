@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
 from pipeline.config import Config
 from pipeline.errors import ConfigError
 from pipeline.readers import READERS
+from pipeline.passes.templates import read_templates
 from pipeline.readers.sources import Listing, Piece, list_input
 from pipeline.run.finish import finish_run
+from pipeline.run.first import run_first_pass
 from pipeline.run.local import Job, n_cores, run_local
 from pipeline.run.shards import Progress, plan_shards
 from pipeline.run.state import SPOOL, RunState, fingerprint, open_run
@@ -44,6 +46,8 @@ class RunOptions:
         Add ``source_text`` to the documents.
     input_format : str or None
         The format of standard input, such as ``jsonl``.
+    templates : Path or None
+        The templates of an earlier run (``templates.jsonl``), to use instead of counting.
     """
 
     inputs: Sequence[str]
@@ -54,6 +58,7 @@ class RunOptions:
     fresh: bool = False
     keep_source: bool = False
     input_format: str | None = None
+    templates: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,8 @@ class RunResult:
 
     Parameters
     ----------
-    n_read, n_written, n_rejected, n_skipped : int
-        Documents; files that were passed over.
+    n_read, n_written, n_rejected, n_skipped, n_dropped : int
+        Documents; files that were passed over; documents left out because the config says so.
     summary : dict
         What the report shows.
     was_complete : bool
@@ -76,6 +81,7 @@ class RunResult:
     n_skipped: int
     summary: dict[str, object] = field(default_factory=dict)
     was_complete: bool = False
+    n_dropped: int = 0
 
 
 def _ignore_progress(n_docs: int, n_bytes: int) -> None:
@@ -111,6 +117,9 @@ def run_corpus(
     PipelineError
         If the run failed; the same call goes on where it stopped.
     """
+    if options.templates is not None:
+        chosen = replace(options.config.templates, file=options.templates)
+        options = replace(options, config=replace(options.config, templates=chosen))
     _check(options)
     listing = _list(options, stdin)
     shards = plan_shards(listing.files)
@@ -119,8 +128,10 @@ def run_corpus(
     todo = [shard for shard in shards if shard.index not in state.notes]
     announce(state.message, sum(shard.n_bytes for shard in todo))
     if not state.is_complete:
-        job = Job(options.config, options.out, state.work, options.file_format, options.keep_source)
-        for note in run_local(job, todo, options.n_workers or n_cores(), progress):
+        n_workers = options.n_workers or n_cores()
+        config = run_first_pass(options.config, shards, state.work, n_workers)
+        job = Job(config, options.out, state.work, options.file_format, options.keep_source)
+        for note in run_local(job, todo, n_workers, progress):
             state.notes[note.index] = note
     return _finish(state, listing)
 
@@ -129,7 +140,8 @@ def _finish(state: RunState, listing: Listing) -> RunResult:
     notes = [state.notes[index] for index in sorted(state.notes)]
     summary = finish_run(state, notes, listing.n_skipped)
     shutil.rmtree(state.out / SPOOL, ignore_errors=True)
-    totals = {name: sum(getattr(note, name) for note in notes) for name in ("n_read", "n_written", "n_rejected")}
+    names = ("n_read", "n_written", "n_rejected", "n_dropped")
+    totals = {name: sum(getattr(note, name) for note in notes) for name in names}
     return RunResult(**totals, n_skipped=listing.n_skipped, summary=summary, was_complete=state.is_complete)
 
 
@@ -140,9 +152,13 @@ def _check(options: RunOptions) -> None:
         raise ConfigError(f"--workers {options.n_workers}: give at least 1")
     if options.out.exists() and not options.out.is_dir():
         raise ConfigError(f"--out {options.out} is a file; give a folder")
+    if options.keep_source and "privacy" in options.config.stages and options.config.privacy.mode == "mask":
+        raise ConfigError("--keep-source would show what privacy.mode = 'mask' hides; leave one of them out")
     check_order(options.config.stages)
     if options.config.stages[:1] != ("clean",):
         raise ConfigError("a run begins with the stage 'clean'; correct 'stages' in the config")
+    if options.config.templates.file is not None:
+        read_templates(options.config.templates.file)
 
 
 def _list(options: RunOptions, stdin: IO[bytes] | None) -> Listing:

@@ -13,13 +13,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.report import build_report
+from pipeline.passes.tally import merge_tallies, to_lines
+from pipeline.run.first import TEMPLATES
 from pipeline.run.ids import make_ids_unique
-from pipeline.run.shards import ShardNote, write_whole
+from pipeline.run.links import settle_links
+from pipeline.run.shards import FIRST_PASS, ShardNote, write_whole
 from pipeline.run.state import MANIFEST, RunState
 
 N_SAMPLES = 3
 _MAX_SAMPLE_SENTS = 150
 _MAX_PUBLISHERS = 20
+_MAX_TEMPLATES = 40
+DROPPED = "dropped.jsonl"
 
 
 def finish_run(state: RunState, notes: Sequence[ShardNote], n_skipped: int) -> dict[str, Any]:
@@ -32,9 +37,11 @@ def finish_run(state: RunState, notes: Sequence[ShardNote], n_skipped: int) -> d
     """
     if state.is_complete:
         manifest: dict[str, Any] = orjson.loads((state.out / MANIFEST).read_bytes())
-        return {**manifest["totals"], "counts": manifest["counts"], "rejections": _rejections(state.out)}
+        found = {"rejections": _rejections(state.out), "templates": _templates(state.out)}
+        return {**manifest["totals"], "counts": manifest["counts"], **found}
     make_ids_unique(notes, state.out, state.work)
     _merge_rejections(state, notes)
+    _merge_passes(state, notes)
     summary = _summarise(state, notes, n_skipped)
     file_format = state.made_of["format"]
     (state.out / "README.md").write_text(_dataset_card(summary, file_format), encoding="utf-8")
@@ -50,6 +57,27 @@ def _merge_rejections(state: RunState, notes: Sequence[ShardNote]) -> None:
         for note in notes:
             target.write((state.work / f"{note.index:05d}.rejected.jsonl").read_bytes())
     draft.replace(state.out / "rejected.jsonl")
+
+
+def _merge_passes(state: RunState, notes: Sequence[ShardNote]) -> None:
+    """Write what came of the first pass, if there was one: templates, and the list of what was dropped."""
+    settings = state.made_of["config"]
+    if "duplicates" in settings:
+        settle_links(notes, state.out, state.work)
+        if settings["duplicates"]["mode"] == "drop":
+            rows = [(state.work / f"{note.index:05d}.dropped.jsonl").read_bytes() for note in notes]
+            write_whole(state.out / DROPPED, b"".join(rows))
+    if "templates" in settings:
+        tallies = [state.work / f"{note.index:05d}.templates.json" for note in notes]
+        records = merge_tallies(state.work / FIRST_PASS / TEMPLATES, tallies)
+        write_whole(state.out / TEMPLATES, b"".join(to_lines(records)))
+
+
+def _templates(out: Path) -> list[dict[str, Any]]:
+    """The templates that occur in the most documents."""
+    path = out / TEMPLATES
+    records = [orjson.loads(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
+    return sorted(records, key=lambda row: (-row["documents"], row["publisher"] or "", row["key"]))[:_MAX_TEMPLATES]
 
 
 def _rejections(out: Path) -> list[dict[str, Any]]:
@@ -82,11 +110,13 @@ def _summarise(state: RunState, notes: Sequence[ShardNote], n_skipped: int) -> d
         "n_read": sum(note.n_read for note in notes),
         "n_written": sum(note.n_written for note in notes),
         "n_rejected": sum(note.n_rejected for note in notes),
+        "n_dropped": sum(note.n_dropped for note in notes),
         "n_skipped": n_skipped,
         "n_chars": counts.get("totals", {}).get("chars", 0),
         "n_body_chars": sum(row["n_body_chars"] for row in publishers),
         "counts": counts,
         "rejections": _rejections(state.out),
+        "templates": _templates(state.out),
         "publishers": publishers[:_MAX_PUBLISHERS],
         "stages": state.made_of["config"]["stages"],
         "versions": state.made_of["versions"],

@@ -45,7 +45,7 @@ def _rename_in_shard(
     note: ShardNote, suspect: NDArray[np.bool_], seen: Counter[str], taken: set[str], out: Path, work: Path
 ) -> None:
     documents, sentences = (out / name for name in note.files)
-    ids = _read_ids(documents)
+    ids = read_ids(documents)
     renamed = {}
     for row in np.flatnonzero(suspect).tolist():
         seen[ids[row]] += 1
@@ -63,7 +63,8 @@ def _rename_in_shard(
         write_whole(work / f"{note.index:05d}.json", orjson.dumps(note.to_dict()))
 
 
-def _read_ids(path: Path) -> list[str]:
+def read_ids(path: Path) -> list[str]:
+    """The ids of a documents' file, in order."""
     if path.suffix == ".parquet":
         ids: list[str] = pq.read_table(path, columns=["doc_id"]).column(0).to_pylist()
         return ids

@@ -6,12 +6,12 @@ import multiprocessing
 import os
 import queue
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.config import Config
 from pipeline.errors import PipelineError
@@ -21,9 +21,20 @@ from pipeline.run.shards import Progress, Shard, ShardNote, annotate_shard
 _POLL_SECONDS = 0.2
 
 
+Work = Callable[[Shard, Progress], Any]
+"""What is done with each shard."""
+
+
+class Task(Protocol):
+    """What a worker is sent: it must survive pickling, and `open` loads what it needs, once a process."""
+
+    def open(self) -> Work:
+        """Get ready; get what does a shard."""
+
+
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs besides the shard."""
+    """To annotate shards: what a worker needs besides the shard."""
 
     config: Config
     out: Path
@@ -31,28 +42,32 @@ class Job:
     file_format: str
     keep_source: bool
 
-    def annotate(self, shard: Shard, pipeline: Pipeline, progress: Progress) -> ShardNote:
-        """Run one shard."""
-        return annotate_shard(
-            shard, pipeline, self.out, self.work, self.file_format, progress, keep_source=self.keep_source
-        )
+    def open(self) -> Callable[[Shard, Progress], ShardNote]:
+        """Load the models."""
+        pipeline = Pipeline(self.config)
+
+        def annotate(shard: Shard, progress: Progress) -> ShardNote:
+            return annotate_shard(
+                shard, pipeline, self.out, self.work, self.file_format, progress, keep_source=self.keep_source
+            )
+
+        return annotate
 
 
 class _Worker:
-    """What a worker process holds: the models, loaded once."""
+    """What a worker process holds: what `Task.open` loaded."""
 
-    job: Job
-    pipeline: Pipeline
+    work: Work
     done: Any
 
     @classmethod
-    def start(cls, job: Job, done: Any) -> None:
+    def start(cls, task: Task, done: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-        cls.job, cls.pipeline, cls.done = job, Pipeline(job.config), done
+        cls.work, cls.done = task.open(), done
 
     @classmethod
-    def annotate(cls, shard: Shard) -> ShardNote:
-        return cls.job.annotate(shard, cls.pipeline, lambda n_docs, n_bytes: cls.done.put((n_docs, n_bytes)))
+    def run(cls, shard: Shard) -> Any:
+        return cls.work(shard, lambda n_docs, n_bytes: cls.done.put((n_docs, n_bytes)))
 
 
 def n_cores() -> int:
@@ -60,12 +75,12 @@ def n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_local(job: Job, shards: Sequence[Shard], n_workers: int, progress: Progress) -> Iterator[ShardNote]:
-    """Annotate shards on `n_workers` processes, in this one if one is enough.
+def run_local(task: Task, shards: Sequence[Shard], n_workers: int, progress: Progress) -> Iterator[Any]:
+    """Do shards on `n_workers` processes, in this one if one is enough.
 
     Yields
     ------
-    ShardNote
+    ShardNote, or whatever else the task gives
         In the order in which shards get done.
 
     Raises
@@ -75,16 +90,16 @@ def run_local(job: Job, shards: Sequence[Shard], n_workers: int, progress: Progr
     """
     if min(n_workers, len(shards)) <= 1:
         if shards:
-            pipeline = Pipeline(job.config)
+            work = task.open()
             for shard in shards:
-                yield job.annotate(shard, pipeline, progress)
+                yield work(shard, progress)
         return
     # spawned, not forked: threads of numba and Arrow do not survive a fork
     context = multiprocessing.get_context("spawn")
     done = context.Queue()
-    pool = ProcessPoolExecutor(min(n_workers, len(shards)), context, _Worker.start, (job, done))
+    pool = ProcessPoolExecutor(min(n_workers, len(shards)), context, _Worker.start, (task, done))
     try:
-        pending: set[Future[ShardNote]] = {pool.submit(_Worker.annotate, shard) for shard in shards}
+        pending: set[Future[Any]] = {pool.submit(_Worker.run, shard) for shard in shards}
         while pending:
             finished, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
             _drain(done, progress)

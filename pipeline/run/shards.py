@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from pipeline.doc import Doc
 from pipeline.errors import InputRejectedError
+from pipeline.passes.duplicates import Link, read_links
+from pipeline.passes.tally import TemplateTally
 from pipeline.pipe import Pipeline, batches
 from pipeline.readers import Rejection, read_piece
 from pipeline.readers.sources import Piece, cut_file
@@ -110,8 +112,8 @@ class ShardNote:
         Bytes of input on disk.
     input_sha256 : str
         Of these bytes.
-    n_read, n_written, n_rejected : int
-        Documents; the last two add up to the first.
+    n_read, n_written, n_rejected, n_dropped : int
+        Documents; the last three add up to the first.
     files : dict of str to str
         Output file name -> SHA-256.
     counts : dict of str to dict
@@ -126,6 +128,7 @@ class ShardNote:
     n_read: int = 0
     n_written: int = 0
     n_rejected: int = 0
+    n_dropped: int = 0
     files: dict[str, str] = field(default_factory=dict)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -135,7 +138,7 @@ class ShardNote:
 
 
 _COUNTED_META = ("script", "lang", "encoding")
-_COUNTED_LAYERS = ("label", "role", "kind", "ent_labels")
+_COUNTED_LAYERS = ("label", "role", "kind", "ent_labels", "pii_types")
 
 
 class _Tally:
@@ -185,11 +188,20 @@ class ShardRun:
     shard : Shard
     pipeline : Pipeline
     progress : callable
+    links : mapping of int to Link
+        The shard's duplicates by their position.
     """
 
-    def __init__(self, shard: Shard, pipeline: Pipeline, progress: Progress) -> None:
+    def __init__(
+        self, shard: Shard, pipeline: Pipeline, progress: Progress, links: Mapping[int, Link] | None = None
+    ) -> None:
         self.note = ShardNote(shard.index, shard.origins, shard.n_bytes)
         self.id_digests: list[int] = []
+        self.positions: list[int] = []
+        self.dropped: list[dict[str, Any]] = []
+        self.templates = TemplateTally()
+        self._links = links or {}
+        self._drops = pipeline.config.duplicates.mode == "drop"
         self._shard = shard
         self._pipeline = pipeline
         self._progress = progress
@@ -208,11 +220,29 @@ class ShardRun:
             for read in read_piece(piece, digest):
                 self.note.n_read += 1
                 if isinstance(read, Doc):
-                    yield replace(read, meta={**read.meta, "position": self.note.n_read})
+                    yield from self._place(read)
                 else:
                     self._rejections.append((self.note.n_read, read))
             self._progress(0, piece.n_bytes)
         self.note.input_sha256 = digest.hexdigest()
+
+    def _place(self, doc: Doc) -> Iterator[Doc]:
+        """Tell a document its position and whether it is a duplicate; drop it if duplicates are."""
+        position = self.note.n_read
+        link = self._links.get(position)
+        if link is not None and self._drops:
+            self.dropped.append(
+                {
+                    "origin": doc.meta["origin"],
+                    "doc_id": doc.id,
+                    "position": position,
+                    "code": "duplicate",
+                    "duplicate_of": link.kept_id,
+                }
+            )
+            return
+        said = {} if link is None else {"duplicate_of": link.kept_id}
+        yield replace(doc, meta={**doc.meta, "position": position, **said})
 
     def _reject(self, doc: Doc, error: InputRejectedError) -> None:
         rejection = Rejection.of(error, str(doc.meta["origin"]), doc.id)
@@ -223,11 +253,13 @@ class ShardRun:
         for batch in batches(self._read()):
             for doc in self._pipeline.annotate_each(batch, self._reject):
                 self._tally.add_doc(doc)
+                self.templates.add_doc(doc)
                 self.id_digests.append(id_digest(doc.id))
+                self.positions.append(doc.meta["position"])
                 self.note.n_written += 1
                 yield doc
             self._progress(len(batch), 0)
-        self.note.n_rejected = len(self._rejections)
+        self.note.n_rejected, self.note.n_dropped = len(self._rejections), len(self.dropped)
         self.note.counts = self._tally.to_dict()
 
 
@@ -258,7 +290,7 @@ def annotate_shard(
     -------
     ShardNote
     """
-    run = ShardRun(shard, pipeline, progress)
+    run = ShardRun(shard, pipeline, progress, _links_of(shard, pipeline, work))
     names = [f"{table}-{shard.name}.{file_format}" for table in ("documents", "sentences")]
     drafts = [work / f"{name}.tmp" for name in names]
     with ShardWriter(drafts[0], drafts[1], file_format, keep_source=keep_source) as writer:
@@ -273,8 +305,27 @@ def annotate_shard(
             draft.unlink()
     (work / f"{shard.name}.rejected.jsonl").write_bytes(b"".join(row.to_json() for row in run.rejections))
     np.array(run.id_digests, dtype=np.uint64).tofile(work / f"{shard.name}.ids")
+    if pipeline.config.duplicates.is_on:
+        np.array(run.positions, dtype=np.int64).tofile(work / f"{shard.name}.positions")
+        dropped = b"".join(orjson.dumps(row) + b"\n" for row in run.dropped)
+        (work / f"{shard.name}.dropped.jsonl").write_bytes(dropped)
+    if pipeline.config.templates.is_on:
+        (work / f"{shard.name}.templates.json").write_bytes(run.templates.to_json())
     write_whole(work / f"{shard.name}.json", orjson.dumps(run.note.to_dict()))
     return run.note
+
+
+FIRST_PASS = "first"
+"""The folder, in the work folder, of what the first pass over the corpus left."""
+
+
+def links_path(work: Path, shard: int) -> Path:
+    """Where the duplicates of a shard stand."""
+    return work / FIRST_PASS / f"{shard:05d}.links.jsonl"
+
+
+def _links_of(shard: Shard, pipeline: Pipeline, work: Path) -> Mapping[int, Link]:
+    return read_links(links_path(work, shard.index)) if pipeline.config.duplicates.is_on else {}
 
 
 def write_whole(path: Path, data: bytes) -> None:

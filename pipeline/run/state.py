@@ -23,8 +23,10 @@ WORK = ".zhcorpus"
 SPOOL = ".zhcorpus-stdin"
 MANIFEST = "manifest.json"
 _STATE = "state.json"
-_OURS = re.compile(r"(?:documents|sentences)-\d{5,}\.(?:parquet|jsonl)|rejected\.jsonl|manifest\.json|report\.html")
-_LIBRARIES = ("numpy", "numba", "opencc-python-reimplemented", "pyarrow", "resiliparse")
+_OURS = re.compile(
+    r"(?:documents|sentences)-\d{5,}\.(?:parquet|jsonl)|rejected\.jsonl|manifest\.json|report\.html|templates\.jsonl|dropped\.jsonl"
+)
+_LIBRARIES = ("numpy", "numba", "opencc-python-reimplemented", "pyarrow", "rensa", "resiliparse")
 """Libraries whose version may show in the output."""
 
 
@@ -34,6 +36,7 @@ def fingerprint(config: Config, file_format: str, *, keep_source: bool) -> dict[
         "config": config.to_dict(),
         "format": file_format,
         "keep_source": keep_source,
+        "templates": None if config.templates.file is None else checksum(config.templates.file),
         "models": {name: model_digest(folder) for name, folder in config.model_folders().items()},
         "versions": {"zhcorpus": __version__, **{name: version(name) for name in _LIBRARIES}},
     }
@@ -63,6 +66,8 @@ class RunState:
         Whether an earlier run finished with the same input, config and models.
     message : str
         What to tell the user of what was found; empty if nothing was.
+    is_same : bool
+        Whether an interrupted run was of the same input, config and models, whatever it got done.
     """
 
     out: Path
@@ -70,6 +75,7 @@ class RunState:
     notes: dict[int, ShardNote]
     is_complete: bool = False
     message: str = ""
+    is_same: bool = False
 
     @property
     def work(self) -> Path:
@@ -103,7 +109,7 @@ def open_run(out: Path, made_of: dict[str, Any], listing: Listing, shards: Seque
 
 
 def _begin(state: RunState, key: dict[str, Any]) -> None:
-    if not state.notes:
+    if not state.is_same:
         remove_run(state.out)
     state.work.mkdir(exist_ok=True)
     for draft in state.work.glob("*.tmp"):
@@ -118,6 +124,7 @@ def _resume(state: RunState, key: dict[str, Any]) -> None:
         changed = "input" if earlier and earlier.get("made_of") == key["made_of"] else "config, models or versions"
         state.message = f"{changed} changed since the interrupted run: starting anew"
         return
+    state.is_same = True
     for path in sorted(state.work.glob("[0-9]*.json")):
         note = _read_json(path)
         if note and all(_is_whole(state.out / name, digest) for name, digest in note["files"].items()):

@@ -22,6 +22,11 @@ LATIN = 128
 EMOJI = 256
 TRADITIONAL = 512
 SIMPLIFIED = 1024
+MARK = 2048
+TWIN = 4096
+PRIVATE = 8192
+PART_LEFT = 16384
+PART_RIGHT = 32768
 
 _CLASS_BITS = {
     "invisible": INVISIBLE,
@@ -33,10 +38,12 @@ _CLASS_BITS = {
     "hangul": HANGUL,
     "latin": LATIN,
     "emoji": EMOJI,
+    "mark": MARK,
+    "private": PRIVATE,
 }
 
 DELETE = -1
-REPAIRS = ("line_break", "space", "control", "zero_width", "full_width", "look_alike", "surrogate")
+REPAIRS = ("line_break", "space", "control", "zero_width", "full_width", "look_alike", "surrogate", "private_use")
 
 
 def read_rows(name: str) -> Iterator[list[str]]:

@@ -19,6 +19,7 @@ from pipeline.tables import INVISIBLE, char_classes
 
 _STRING = pa.large_string()
 _CODED = pa.dictionary(pa.int16(), pa.string())
+_PRIVATE = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("type", pa.string())])
 _ENTITY = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("label", pa.string())])
 
 DOCUMENTS = pa.schema(
@@ -37,6 +38,7 @@ DOCUMENTS = pa.schema(
         ("n_sents", pa.int32()),
         ("n_claims", pa.int32()),
         ("n_opinions", pa.int32()),
+        ("duplicate_of", pa.string()),
         ("meta", pa.string()),
     ]
 )
@@ -59,6 +61,7 @@ SENTENCES = pa.schema(
         ("upos", pa.list_(pa.string())),
         ("xpos", pa.list_(pa.string())),
         ("ents", pa.list_(_ENTITY)),
+        ("pii", pa.list_(_PRIVATE)),
     ]
 )
 """The columns of `sentences`."""
@@ -104,8 +107,18 @@ def make_tables(docs: Sequence[Doc], *, keep_source: bool = False) -> Tables:
     keep_source : bool
         Add the column ``source_text``.
     """
-    points = [code_points(doc.text) for doc in docs]
+    points = [_mask(code_points(doc.text), doc) for doc in docs]
     return Tables(_document_rows(docs, points, keep_source=keep_source), _sentence_rows(docs, points))
+
+
+def _mask(points: CodePoints, doc: Doc) -> CodePoints:
+    """Hide private data, character by character, where the document's config says so."""
+    if not doc.meta.get("mask") or doc.pii is None or not len(doc.pii):
+        return points
+    masked = points.copy()
+    for start, end in doc.pii.tolist():
+        masked[start:end] = ord("*")
+    return masked
 
 
 def _sents(doc: Doc) -> IntArray:
@@ -146,6 +159,7 @@ def _document_rows(docs: Sequence[Doc], points: Sequence[CodePoints], *, keep_so
         "n_sents": [len(_sents(doc)) for doc in docs],
         "n_claims": [_count(doc.label, "claim") for doc in docs],
         "n_opinions": [_count(doc.label, "opinion") for doc in docs],
+        "duplicate_of": [doc.meta.get("duplicate_of") for doc in docs],
         "meta": [_meta_column(doc) for doc in docs],
     }
     schema = DOCUMENTS
@@ -194,6 +208,7 @@ def _sentence_rows(docs: Sequence[Doc], points: Sequence[CodePoints]) -> pa.Tabl
         **{name: _coded_column([getattr(doc, name) for doc in docs]) for name in ("label", "role", "kind")},
         **_probability_columns(docs),
         **_token_columns(docs, joined, sents, shifts),
+        "pii": _private_lists(docs, sents, shifts),
     }
     nulls = {name: pa.nulls(len(sents), SENTENCES.field(name).type) for name in SENTENCES.names}
     given = {name: column for name, column in columns.items() if column is not None}
@@ -228,6 +243,19 @@ def _token_columns(
     if labels is not None and len(ent_parts) == len(docs):
         columns["ents"] = _entity_lists(_stack(ent_parts, shifts), labels, tokens, sents)
     return columns
+
+
+def _private_lists(docs: Sequence[Doc], sents: NDArray[np.int64], shifts: Sequence[int]) -> pa.Array | None:
+    """Get the private spans of every sentence, as code points of its text."""
+    types = _coded_column([doc.pii_types for doc in docs])
+    parts = [doc.pii for doc in docs if doc.pii is not None]
+    if types is None or len(parts) < len(docs):
+        return None
+    spans = _stack(parts, shifts)
+    sent_starts = sents[np.searchsorted(sents[:, 0], spans[:, 0], side="right") - 1, 0] if len(sents) else spans[:, 0]
+    local = (spans - sent_starts[:, None]).astype(np.int32)
+    fields = [pa.array(np.ascontiguousarray(local[:, 0])), pa.array(np.ascontiguousarray(local[:, 1])), types]
+    return _lists(pa.StructArray.from_arrays(fields, fields=list(_PRIVATE)), sents, spans[:, 0])
 
 
 def _entity_lists(

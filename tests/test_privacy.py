@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import cleaned, read_cases
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.kernels.chars import code_points
+from pipeline.privacy import TYPES, find_private, mark_private, private_spans
+from pipeline.writers.columns import make_tables
+
+PIECES = [
+    *"QQ： 微信号： 加V： 13800000000 138-0000-0000 10000000 @ qs.cn hu".split(),
+    *"62000000000000 05 X 壹叁捌 。 - ❤ 1 号 vx".split(),
+    " ",
+    "\n",
+    "110101190001010022",
+    "➊➌➑",
+    "1\ufe0f\u20e3",
+]
+texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25).map("".join)
+
+
+@pytest.mark.parametrize("case", read_cases("privacy.jsonl"))
+def test_case(case: dict[str, Any]) -> None:
+    text = case["text"]
+    found = [[span.type, text[span.start : span.end]] for span in find_private(text)]
+    assert found == case["expected"]
+
+
+def test_every_type_has_cases() -> None:
+    types = [name for case in read_cases("privacy.jsonl") for name, _ in case.values[0]["expected"]]
+    assert set(types) == set(TYPES)
+
+
+@given(texts)
+def test_spans_are_disjoint_and_inside_the_text(text: str) -> None:
+    end = 0
+    for span in find_private(text):
+        assert end <= span.start < span.end <= len(text)
+        assert span.type in TYPES
+        end = span.end
+
+
+@given(texts)
+def test_sentences_hold_the_spans_of_the_text(text: str) -> None:
+    doc = cleaned(text)
+    spans = private_spans(code_points(doc.text), doc.sents)
+    assert len(spans) == len(doc.sents)
+    found = []
+    for sent, (start, end) in zip(spans, doc.sents.tolist(), strict=True):
+        for span in sent:
+            assert 0 <= span.start < span.end <= end - start
+            found.append(start + span.start)
+    assert found == [span.start for span in find_private(doc.text)]
+
+
+def test_offsets_count_from_the_start_of_the_sentence() -> None:
+    doc = cleaned("第一句。电话13800000000！")
+    assert private_spans(code_points(doc.text), doc.sents) == [[], [(2, 13, "mobile")]]
+
+
+def test_a_text_without_sentences_has_no_spans() -> None:
+    assert private_spans(code_points(""), np.zeros((0, 2), dtype=np.int32)) == []
+
+
+def annotated_rows(mode: str) -> dict[str, Any]:
+    """The row of the second sentence of a document with a number in it."""
+    doc = cleaned("第一句。请致电 13800138000 找老王。")
+    marked = mark_private(doc, mode)
+    return make_tables([marked]).sentences.to_pylist()[1]
+
+
+def test_spans_are_written_as_code_points_of_the_sentence() -> None:
+    row = annotated_rows("mark")
+    (span,) = row["pii"]
+    assert (row["text"][span["start"] : span["end"]], span["type"]) == ("13800138000", "mobile")
+
+
+def test_masked_characters_are_hidden_and_the_spans_stay() -> None:
+    row = annotated_rows("mask")
+    assert row["text"] == "请致电 *********** 找老王。"
+    assert row["pii"] == annotated_rows("mark")["pii"]
+    assert (row["start"], row["end"]) == (annotated_rows("mark")["start"], annotated_rows("mark")["end"])
+
+
+def test_a_document_without_hits_has_an_empty_list() -> None:
+    assert make_tables([mark_private(cleaned("没有号码。"), "mark")]).sentences.to_pylist()[0]["pii"] == []
