@@ -30,6 +30,8 @@ class Piece:
         Byte range; the whole file of a format that can't be cut.
     first_row : int
         The line, from 1, that stands at `start`.
+    n_nested : int
+        How many archives it lies in; 0 for a file on disk.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class Piece:
     start: int
     end: int
     first_row: int = 1
+    n_nested: int = 0
 
     @property
     def compression(self) -> str:
@@ -142,6 +145,9 @@ def cut_file(file: Piece, max_bytes: int) -> Iterator[Piece]:
         yield file
         return
     with file.path.open("rb") as stream:
+        if b"\x00" in stream.read(_BLOCK):  # UTF-16: a byte that looks like a line feed may be half a character
+            yield file
+            return
         start, row = 0, 1
         while start < file.end:
             stream.seek(start)

@@ -140,7 +140,7 @@ def _count(layer: Coded | None, name: str) -> int | None:
 
 def _meta_column(doc: Doc) -> str:
     known = {"published": doc.meta.get("published"), "url": doc.meta.get("url"), **doc.meta.get("extra", {})}
-    for name in ("n_undecodable", "repairs"):
+    for name in ("n_undecodable", "mojibake", "repairs", "left"):
         known[name] = doc.meta.get(name)
     plain = {name: value for name, value in known.items() if value not in (None, {}, "")}
     return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS, default=str).decode()
