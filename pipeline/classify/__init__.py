@@ -17,10 +17,14 @@ from pipeline.classify.lines import BOILERPLATE, FIRST_KIND, LineModel, LineVerd
 from pipeline.classify.sents import SentModel, edge_rows, glue_features
 from pipeline.classify.table import Table, make_table
 from pipeline.doc import KINDS, LABELS, ROLES, Coded, Doc, FloatArray
+from pipeline.errors import ModelError
 from pipeline.stage import Stage, stage
 from pipeline.weights import load_arrays, load_meta
 
 ARRAYS = "classifier.npz"
+VERSION = 2
+"""Raised whenever features or arrays change: an older model would be read wrong."""
+
 BODY = ROLES.index("body")
 CLAIM, OPINION, GLUED = (LABELS.index(name) for name in ("claim", "opinion", "boilerplate"))
 
@@ -111,7 +115,9 @@ def _probabilities(role: NDArray[np.int16], footer_odds: FloatArray, opinion_odd
 
 def load_classifier(folder: Path) -> Classifier:
     """Get the classifier of a model folder."""
-    load_meta(folder, "classifier")
+    meta = load_meta(folder, "classifier")
+    if meta.get("version") != VERSION:  # the kernels trust the shapes of the arrays
+        raise ModelError(f"{folder} has version {meta.get('version')}, expected {VERSION}; train the classifier anew")
     arrays = load_arrays(folder / ARRAYS)
     return Classifier(LineModel.from_arrays(arrays), SentModel.from_arrays(arrays))
 

@@ -9,11 +9,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.classify.cues import cues_of
 from pipeline.classify.features import shifted, smoothed
 from pipeline.classify.table import Table
 from pipeline.doc import FloatArray, IntArray
-from pipeline.kernels.ngrams import score_spans
-from pipeline.kernels.shape import CHAR_CLASSES, SHAPE_NAMES, describe_spans
+from pipeline.kernels.ngrams import pad_outputs, score_spans
+from pipeline.kernels.shape import CHAR_CLASSES, SHAPE_NAMES, describe_spans, join_context
 from pipeline.kernels.trees import Forest
 
 Rows = NDArray[np.int64]
@@ -56,6 +57,17 @@ def places_of(table: Table, rows: Rows, bounds: Rows) -> FloatArray:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
+OUTPUTS = ("alone", "vectors", "own", "to_next", "to_previous", "to_page")
+"""N-gram scores of a sentence for opinion: by its n-grams; by their vectors; and its parts in a score with context."""
+
+
+def joined(table: Table, scores: FloatArray) -> FloatArray:
+    """The scores that trees see: alone, by vectors, with context: (n_sents, 3)."""
+    out = np.empty(len(scores), dtype=np.float32)
+    join_context(np.ascontiguousarray(scores[:, 2:6]), table.sent_bounds, out)
+    return np.concatenate([scores[:, :2], out[:, None]], axis=1)
+
+
 def stance_features(table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
     """What the trees see of the sentences `rows`, all those of running text.
 
@@ -64,7 +76,7 @@ def stance_features(table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
     table : Table
     rows : ndarray of int64, shape (n_rows,)
         Ascending rows of ``table.sents``.
-    scores : ndarray of float32, shape (n_sents, n_outputs)
+    scores : ndarray of float32, shape (n_sents, len(OUTPUTS))
         N-gram scores of all sentences.
 
     Returns
@@ -72,12 +84,14 @@ def stance_features(table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
     ndarray of float32, shape (n_rows, n_features)
     """
     bounds = np.searchsorted(rows, table.sent_bounds).astype(np.int64)
-    shape = shapes_of(table, table.sents[rows])
-    own = np.ascontiguousarray(scores[rows])
+    spans = np.ascontiguousarray(table.sents[rows])
+    shape = shapes_of(table, spans)
+    own = joined(table, scores)[rows]
     around = np.ascontiguousarray(shape[:, _AROUND])
     parts = (
         own,
         shape,
+        cues_of(table, spans),
         places_of(table, rows, bounds),
         shifted(own, bounds, _NEAR),
         shifted(around, bounds, _NEXT),
@@ -176,6 +190,7 @@ class SentModel:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Get the model that `arrays` saved."""
-        plain = {name: arrays[f"sent_{name}"] for name in ("table", "scale", "bias", "calibration")}
-        forests = {name: Forest.from_arrays(arrays, f"sent_{name}") for name in ("stance", "glue")}
+        plain: dict[str, Any] = {name: arrays[f"sent_{name}"] for name in ("table", "scale", "bias", "calibration")}
+        forests: dict[str, Any] = {name: Forest.from_arrays(arrays, f"sent_{name}") for name in ("stance", "glue")}
+        plain["table"] = pad_outputs(plain["table"])
         return cls(**plain, **forests)

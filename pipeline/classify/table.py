@@ -50,7 +50,7 @@ class Table:
         return np.searchsorted(self.sent_line, np.arange(len(self.lines) + 1)).astype(np.int64)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _lines_of(
     points: Points, sents: IntArray, sent_bounds: Bounds
 ) -> tuple[IntArray, NDArray[np.int64], NDArray[np.int64]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from pipeline.doc import FloatArray
 Bounds = NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def decode_lines(scores: FloatArray, bounds: Bounds, moves: FloatArray) -> NDArray[np.int16]:
     """Get the best role of every line by Viterbi's algorithm, document by document.
 
@@ -80,8 +82,8 @@ def learn_moves(roles: NDArray[np.int16], bounds: Bounds, n_roles: int, strength
     counts = np.full((n_roles + 1, n_roles + 1), 0.5)
     for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         path = [n_roles, *roles[first:last].tolist(), n_roles]
-        for a, b in zip(path, path[1:], strict=False):
+        for a, b in pairwise(path):
             counts[a, b] += 1
     after = counts / counts.sum(axis=1, keepdims=True)
     alone = counts.sum(axis=0) / counts.sum()
-    return (strength * np.log(after / alone)).astype(np.float32)
+    return np.asarray(strength * np.log(after / alone), dtype=np.float32)

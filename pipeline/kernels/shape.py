@@ -72,7 +72,7 @@ SHAPE_NAMES = (
 )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def class_of(point: Any, classes: Any) -> Any:
     """The class of any code point; beyond the basic plane: ideographs, or symbols."""
     if point < 0x10000:
@@ -80,7 +80,7 @@ def class_of(point: Any, classes: Any) -> Any:
     return HAN if point >= 0x20000 else SYMBOL
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def describe_spans(points: Points, spans: IntArray, classes: NDArray[np.uint8], out: FloatArray) -> None:
     """Fill `out` with the shape of every span.
 
@@ -134,7 +134,7 @@ def describe_spans(points: Points, spans: IntArray, classes: NDArray[np.uint8], 
         f[36] = repeats / n
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def shift_columns(values: FloatArray, bounds: Bounds, offsets: NDArray[np.int64], out: FloatArray) -> None:
     """Fill `out` with what stands some lines before or after.
 
@@ -157,7 +157,7 @@ def shift_columns(values: FloatArray, bounds: Bounds, offsets: NDArray[np.int64]
                     out[i, k * n_offsets + o] = values[j, k] if inside else OUTSIDE
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def smooth_columns(values: FloatArray, bounds: Bounds, decay: float, out: FloatArray) -> None:
     """Fill `out` with the running means of the lines before and of the lines after, the line itself left out.
 
@@ -183,6 +183,29 @@ def smooth_columns(values: FloatArray, bounds: Bounds, decay: float, out: FloatA
                     weight = weight * decay + 1.0
 
 
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def join_context(values: FloatArray, bounds: Bounds, out: FloatArray) -> None:
+    """Fill `out` with a score that adds up over a sentence, its two neighbours and its page.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n_sents, 4)
+        What each sentence contributes to its own score, to that of the one after it, to that of the one before it,
+        and, as a mean, to all of its page.
+    bounds : ndarray of int64, shape (n_docs + 1,)
+    out : ndarray of float32, shape (n_sents,)
+    """
+    for d in range(len(bounds) - 1):
+        page = 0.0
+        for i in range(bounds[d], bounds[d + 1]):
+            page += values[i, 3]
+        page /= max(bounds[d + 1] - bounds[d], 1)
+        for i in range(bounds[d], bounds[d + 1]):
+            before = values[i - 1, 1] if i > bounds[d] else 0.0
+            after = values[i + 1, 2] if i + 1 < bounds[d + 1] else 0.0
+            out[i] = values[i, 0] + before + after + page
+
+
 POSITION_NAMES = (
     "from_start", "from_end", "place", "chars_before", "chars_after", "prose_before", "prose_after", "to_prose_back",
     "to_prose_ahead", "doc_lines", "doc_chars", "doc_prose", "doc_mean", "in_doc", "in_prose", "twins", "same_head",
@@ -194,13 +217,13 @@ _BUCKETS = 1 << 13
 _SLOT = np.uint64(64 - 13)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _pair_bucket(a: Any, b: Any) -> Any:
     """The bucket of a pair of characters."""
     return (((np.uint64(a) << np.uint64(21)) ^ np.uint64(b)) * np.uint64(0x9E3779B97F4A7C15)) >> _SLOT
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _fill_twins(points: Points, lines: IntArray, first: int, last: int, out: FloatArray) -> None:
     """How many other lines of the document read the same."""
     n_slots = 16
@@ -225,8 +248,10 @@ def _fill_twins(points: Points, lines: IntArray, first: int, last: int, out: Flo
         out[i, 15] = min(tally[slots[i - first]] - 1, 5)
 
 
-@njit(cache=True, nogil=True)
-def _fill_cohesion(points: Points, lines: IntArray, first: int, last: int, prose: NDArray[Any], out: FloatArray) -> None:
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _fill_cohesion(
+    points: Points, lines: IntArray, first: int, last: int, prose: NDArray[Any], out: FloatArray
+) -> None:
     """Which share of a line's character pairs stands elsewhere in the document, and in its running text."""
     seen = np.zeros(_BUCKETS, dtype=np.int32)
     seen_prose = np.zeros(_BUCKETS, dtype=np.int32)
@@ -249,7 +274,7 @@ def _fill_cohesion(points: Points, lines: IntArray, first: int, last: int, prose
         out[i, 14] = in_prose / n if n else -1.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _fill_places(lines: IntArray, first: int, last: int, prose: NDArray[Any], out: FloatArray) -> None:
     """Distances to both ends and to the running text, and the document's own measures."""
     total, total_prose, n_prose = 0, 0, 0
@@ -283,7 +308,7 @@ def _fill_places(lines: IntArray, first: int, last: int, prose: NDArray[Any], ou
         ahead = 1 if prose[i] else min(ahead + 1, 99)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _fill_steps(points: Points, lines: IntArray, first: int, last: int, out: FloatArray) -> None:
     """Likeness with the lines next to it: same first or last character, step of length."""
     for i in range(first, last):
@@ -299,7 +324,7 @@ def _fill_steps(points: Points, lines: IntArray, first: int, last: int, out: Flo
             f[18 + side] = math.log((n + 1.0) / (lines[j, 1] - lines[j, 0] + 1.0))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def place_lines(points: Points, lines: IntArray, bounds: Bounds, ends_stop: FloatArray, out: FloatArray) -> None:
     """Fill `out` with where every line stands in its document.
 

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from pipeline.doc import FloatArray, IntArray
 
-
 MAX_LEAVES = 32
 BLOCK = 64
 """Rows that are evaluated side by side."""

@@ -1,4 +1,4 @@
-"""Altered copies of labelled pages: rewritten word by word, footers glued to the text.
+"""Altered copies of labelled pages: rewritten word by word, footers glued on, laid out in short lines, cut short.
 
 Copies keep their page's labels and its site, so that a copy is never scored by a model that saw the page.
 """
@@ -115,3 +115,48 @@ def _can_glue(before: dict[str, Any], row: dict[str, Any]) -> bool:
         and len(row["text"]) <= MAX_GLUED
         and len(before["text"]) > len(row["text"])
     )
+
+
+_CLAUSE = re.compile(r"[^，。！？；、,!?;…]+[，。！？；、,!?;…]*[”’」』）)]*")
+_MARKS = "，。；、,;"
+
+
+def relay_page(page: Page, rng: np.random.Generator) -> Page:
+    """Get a copy laid out as self-media posters are: the text broken into one clause a line, end marks dropped.
+
+    Parameters
+    ----------
+    page : Page
+    rng : numpy Generator
+        Decides for each line: left alone, broken at sentences, or broken at clauses.
+    """
+    rows: list[dict[str, Any]] = []
+    for row in rows_of(page):
+        if row["label"] != "body" or "sub" in row or len(row["text"]) < 20 or rng.random() < 0.2:
+            rows.append(row)
+            continue
+        pieces = [piece.strip() for piece in _CLAUSE.findall(row["text"])]
+        drops = rng.random() < 0.8
+        for piece in pieces:
+            text = piece.rstrip(_MARKS) if drops else piece
+            if text:
+                rows.append({"text": text, "label": "body"})
+    return rebuild(page, rows, "+relaid")
+
+
+def thin_page(page: Page, rng: np.random.Generator) -> Page:
+    """Get a copy of which only one to four lines of text in a row are left, with all its boilerplate: a short notice.
+
+    Parameters
+    ----------
+    page : Page
+    rng : numpy Generator
+    """
+    rows = rows_of(page)
+    body = [i for i, row in enumerate(rows) if row["label"] == "body"]
+    if len(body) < 6:
+        return page
+    n_kept = int(rng.integers(1, 5))
+    first = int(rng.integers(len(body) - n_kept + 1))
+    kept = set(body[first : first + n_kept])
+    return rebuild(page, [row for i, row in enumerate(rows) if row["label"] != "body" or i in kept], "+thin")

@@ -9,24 +9,27 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from pipeline.classify import ARRAYS, BODY, Classifier
+from pipeline.classify import ARRAYS, BODY, VERSION, Classifier
 from pipeline.classify.features import first_round, kind_round, second_round
 from pipeline.classify.lines import BOILERPLATE, OUTPUTS, LineModel
 from pipeline.classify.lines import REACH as LINE_REACH
+from pipeline.classify.sents import OUTPUTS as STANCE_OUTPUTS
 from pipeline.classify.sents import REACH as SENT_REACH
 from pipeline.classify.sents import SentModel, edge_rows, glue_features, stance_features
 from pipeline.classify.table import Table, make_table
 from pipeline.clean import CleanConfig, make_clean
-from pipeline.doc import KINDS, LABELS, ROLES
+from pipeline.config import HOME
+from pipeline.doc import KINDS, LABELS, ROLES, FloatArray
 from pipeline.kernels.regions import learn_moves
 from pipeline.kernels.trees import Forest, forest_of
 from pipeline.stage import Stage
-from pipeline.training.augment import alphabet_of, glue_page, spin_page
+from pipeline.training.augment import alphabet_of, glue_page, relay_page, spin_page, thin_page
 from pipeline.training.fit import (
     Linear,
     assign_folds,
+    blend,
     cross_trees,
     fit_linear,
     fit_ngrams,
@@ -35,12 +38,20 @@ from pipeline.training.fit import (
     splits,
 )
 from pipeline.training.labelled import Page, align, clean_pages, read_pages
+from pipeline.training.stance import STANCE_TREES, StanceViews, fit_stance
+from pipeline.training.vectors import load_vectors
 from pipeline.weights import checksum, save_meta
 
 LINE_BITS, SENT_BITS = 17, 18
-LINE_COST, SENT_COST = 15.0, 10.0
-MOVE_STRENGTH = 0.3
-SPIN_RATE, SPUN_SHARE = 0.3, 0.5
+LINE_COST = 15.0
+MOVE_STRENGTH = 0.15  # more drowns single paragraphs in the navigation around them
+VECTORS = HOME / "models" / "vectors"
+N_BLENDED = 2  # forests of different seeds, averaged: steadier on pages of an unusual build
+SECOND_TREES: dict[str, Any] = {"max_iter": 110}
+ROLE_TREES: dict[str, Any] = {"max_iter": 80, "max_leaf_nodes": 10}
+KIND_TREES: dict[str, Any] = {"max_iter": 90, "max_leaf_nodes": 8, "min_samples_leaf": 8}
+SPIN_RATE, SPUN_SHARE, RELAID_SHARE, THIN_SHARE = 0.3, 0.5, 0.15, 0.2
+MAX_LINES = 200  # a longer copy would outweigh the other pages
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,14 +129,14 @@ def fit_lines(gold: Gold, seed: int) -> tuple[LineModel, list[Linear]]:
     every = np.ones(len(targets), dtype=bool)
     around = second_round(table, near, cross_trees(near, is_footer, fold, every, seed))
     others, footers = ~is_footer, np.flatnonzero(is_footer)
-    kinds = fit_trees(kind_round(table, around, scores, footers), gold.line_kind[footers], seed, max_iter=60)
+    kinds = fit_trees(kind_round(table, around, scores, footers), gold.line_kind[footers], seed, **KIND_TREES)
     model = LineModel(
         table=linear.table,
         scale=linear.scale,
         bias=linear.bias,
         first=forest_of(fit_trees(near, is_footer, seed)),
-        second=forest_of(fit_trees(around, is_footer, seed)),
-        roles=_all_roles(fit_trees(around[others], gold.line_role[others], seed, max_iter=60)),
+        second=blend([forest_of(fit_trees(around, is_footer, seed + i, **SECOND_TREES)) for i in range(N_BLENDED)]),
+        roles=_all_roles(fit_trees(around[others], gold.line_role[others], seed, **ROLE_TREES)),
         kinds=forest_of(kinds),
         kind_codes=kinds.classes_.astype(np.int16),
         moves=learn_moves(gold.line_role, table.line_bounds, len(ROLES), MOVE_STRENGTH),
@@ -142,7 +153,9 @@ def _all_roles(model: Any) -> Forest:
     never = np.int32(len(forest.feature))  # a single leaf
     roots = np.full((BOILERPLATE, forest.roots.shape[1]), never, dtype=np.int32)
     baseline = np.full(BOILERPLATE, -20.0)
-    columns = forest.roots if len(forest.roots) == len(seen) else np.concatenate([forest.roots * 0 + never, forest.roots])
+    columns = (
+        forest.roots if len(forest.roots) == len(seen) else np.concatenate([forest.roots * 0 + never, forest.roots])
+    )
     roots[seen] = columns
     baseline[seen] = forest.baseline if len(forest.baseline) == len(seen) else np.append(0.0, forest.baseline)
     return Forest(
@@ -154,31 +167,30 @@ def _all_roles(model: Any) -> Forest:
     )
 
 
-def fit_sents(gold: Gold, glue: Forest, seed: int) -> SentModel:
+def fit_sents(gold: Gold, glue: Forest, vectors: FloatArray | None, seed: int) -> SentModel:
     """Fit the sentence classifier on sentences of body lines."""
-    table, fold = gold.table, gold.sent_fold
+    table, fold, label = gold.table, gold.sent_fold, gold.sent_label
     body = np.flatnonzero(gold.sent_role == BODY)
-    label = gold.sent_label
     decided = (label == LABELS.index("claim")) | (label == LABELS.index("opinion"))
-    features = ngram_matrix(table.folded, table.sents, SENT_BITS, SENT_REACH)
-    targets = (label == LABELS.index("opinion"))[:, None]
-    scores = np.zeros((len(label), 1), dtype=np.float32)
+    is_opinion = label == LABELS.index("opinion")
+    views = StanceViews(ngram_matrix(table.folded, table.sents, SENT_BITS, SENT_REACH), table.sent_bounds, vectors)
+    scores = np.zeros((len(label), len(STANCE_OUTPUTS)), dtype=np.float32)
     for fit, held in splits(fold):
-        rows = fit[decided[fit]]
-        part = fit_ngrams(features[rows], targets[rows], SENT_COST)
+        part = fit_stance(views, fit[decided[fit]], is_opinion)
         scores[held] = part.score(table.folded, table.sents[held], SENT_REACH)
-    linear = fit_ngrams(features[decided], targets[decided], SENT_COST)
+    linear = fit_stance(views, np.flatnonzero(decided), is_opinion)
 
     context = stance_features(table, body, scores)
-    known, target = decided[body], targets[body, 0]
-    options = {"max_iter": 150, "learning_rate": 0.05, "max_leaf_nodes": 8}
-    raw = cross_trees(context, target, fold[body], known, seed, **options)
+    known, target = decided[body], is_opinion[body]
+    raw = cross_trees(context, target, fold[body], known, seed, **STANCE_TREES)
     slope, offset = fit_linear(raw[known], target[known, None], 1.0)
     return SentModel(
         table=linear.table,
         scale=linear.scale,
         bias=linear.bias,
-        stance=forest_of(fit_trees(context[known], target[known], seed, **options)),
+        stance=blend(
+            [forest_of(fit_trees(context[known], target[known], seed + i, **STANCE_TREES)) for i in range(N_BLENDED)]
+        ),
         glue=glue,
         calibration=np.array([slope[0, 0], offset[0]], dtype=np.float32),
     )
@@ -205,25 +217,28 @@ def fit_glue(gold: Gold, parts: Sequence[Linear], seed: int) -> Forest:
     return forest_of(fit_trees(glue_features(table, rows, scores), target, seed, max_iter=80, max_leaf_nodes=8))
 
 
-def fit_classifier(pages: Sequence[Page], clean: Stage, seed: int) -> Classifier:
-    """Fit both models on labelled pages and altered copies of them."""
+def fit_classifier(pages: Sequence[Page], clean: Stage, seed: int, vectors: FloatArray | None = None) -> Classifier:
+    """Fit both models on labelled pages and altered copies of them; `vectors` as `load_vectors` gives them."""
     with threadpool_limits(1):  # threads that wait for a busy core cost more than they bring
-        return _fit_all(pages, clean, seed)
+        return _fit_all(pages, clean, seed, vectors)
 
 
-def _fit_all(pages: Sequence[Page], clean: Stage, seed: int) -> Classifier:
+def _fit_all(pages: Sequence[Page], clean: Stage, seed: int, vectors: FloatArray | None) -> Classifier:
     """`fit_classifier`, whatever the number of threads."""
     rng = np.random.default_rng(seed)
     alphabet = alphabet_of(pages)
     folds = assign_folds([page.site for page in pages], [len(page.lines) for page in pages])
-    spun = [spin_page(page, rng, alphabet, SPIN_RATE) for page in pages if rng.random() < SPUN_SHARE]
-    lines, parts = fit_lines(gather([*pages, *spun], clean, folds), seed)
+    copies = [spin_page(page, rng, alphabet, SPIN_RATE) for page in pages if rng.random() < SPUN_SHARE]
+    copies += [relay_page(page, rng) for page in pages if rng.random() < RELAID_SHARE]
+    copies += [thin_page(page, rng) for page in pages if rng.random() < THIN_SHARE]
+    copies = [copy for copy in copies if len(copy.lines) <= MAX_LINES]
+    lines, parts = fit_lines(gather([*pages, *copies], clean, folds), seed)
     glued = [glue_page(page, rng) for page in pages]
     glue = fit_glue(gather(glued, clean, folds), parts, seed)
-    return Classifier(lines, fit_sents(gather(pages, clean, folds), glue, seed))
+    return Classifier(lines, fit_sents(gather(pages, clean, folds), glue, vectors, seed))
 
 
-def train_classifier(data: Sequence[Path], out: Path, seed: int = 0) -> dict[str, Any]:
+def train_classifier(data: Sequence[Path], out: Path, seed: int = 0, vectors: Path | None = VECTORS) -> dict[str, Any]:
     """Fit the classifier on the train split of labelled pages and write its model folder.
 
     Parameters
@@ -233,6 +248,8 @@ def train_classifier(data: Sequence[Path], out: Path, seed: int = 0) -> dict[str
     out : Path
         The model folder; made if need be.
     seed : int
+    vectors : Path or None
+        Folder of n-gram vectors; None does without.
 
     Returns
     -------
@@ -240,7 +257,8 @@ def train_classifier(data: Sequence[Path], out: Path, seed: int = 0) -> dict[str
         What `meta.json` says.
     """
     pages = read_pages(data, split="train")
-    classifier = fit_classifier(pages, make_clean(CleanConfig()), seed)
+    known = load_vectors(vectors) if vectors is not None else None
+    classifier = fit_classifier(pages, make_clean(CleanConfig()), seed, known)
     sources = {path.name: checksum(path) for item in data for path in _files(item)}
     return save_classifier(classifier, out, {"data": sources, "n_pages": len(pages), "seed": seed})
 
@@ -253,7 +271,8 @@ def _files(item: Path) -> list[Path]:
 def save_classifier(classifier: Classifier, out: Path, about: dict[str, Any]) -> dict[str, Any]:
     """Write a model folder; `about` goes into `meta.json`."""
     out.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(out / ARRAYS, **classifier.lines.arrays(), **classifier.sents.arrays())
-    meta = {"version": 1, "roles": list(ROLES), "labels": list(LABELS), "kinds": list(KINDS), **about}
+    arrays: dict[str, Any] = {**classifier.lines.arrays(), **classifier.sents.arrays()}
+    np.savez_compressed(out / ARRAYS, **arrays)
+    meta = {"version": VERSION, "roles": list(ROLES), "labels": list(LABELS), "kinds": list(KINDS), **about}
     save_meta(out, "classifier", meta)
     return meta

@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pipeline.doc import FloatArray, IntArray
 from pipeline.kernels.ngrams import Points, hash_ngrams, quantise, score_spans
+from pipeline.kernels.trees import Forest
 from pipeline.training.labelled import LabelledDataError
 
 Mask = NDArray[np.bool_]
@@ -86,6 +87,19 @@ def fit_trees(
     return HistGradientBoostingClassifier(**{**defaults, **options}, random_state=seed).fit(features, target, weights)
 
 
+def blend(forests: Sequence[Forest]) -> Forest:
+    """Get the forest whose values are the mean of several forests' values."""
+    sizes = np.cumsum([0] + [len(forest.feature) for forest in forests])
+    shrunk = [np.where(f.feature < 0, f.threshold / len(forests), f.threshold) for f in forests]
+    return Forest(
+        np.concatenate([forest.feature for forest in forests]),
+        np.concatenate(shrunk).astype(np.float32),
+        np.concatenate([f.left + np.int32(n) for f, n in zip(forests, sizes, strict=False)]).astype(np.int32),
+        np.concatenate([f.roots + np.int32(n) for f, n in zip(forests, sizes, strict=False)], axis=1).astype(np.int32),
+        np.mean([forest.baseline for forest in forests], axis=0),
+    )
+
+
 def assign_folds(names: Sequence[str], sizes: Sequence[int]) -> dict[str, int]:
     """Spread groups over folds of about equal size: the largest first, each to the emptiest fold.
 
@@ -145,7 +159,13 @@ def fit_ngrams(features: csr_matrix, targets: Mask, cost: float, weights: Weight
 
 
 def cross_trees(
-    features: FloatArray, target: Mask, fold: Folds, usable: Mask, seed: int, weights: Weights | None = None, **options: Any
+    features: FloatArray,
+    target: Mask,
+    fold: Folds,
+    usable: Mask,
+    seed: int,
+    weights: Weights | None = None,
+    **options: Any,
 ) -> FloatArray:
     """Log-odds of a yes-or-no target by trees that saw nothing of a row's fold: (n_rows, 1)."""
     out = np.zeros((len(features), 1), dtype=np.float32)

@@ -366,7 +366,7 @@ def find_floors(path: Path, data: Path, split: str | None) -> Mapping[str, Any]:
 
 def score_command(data: Path, split: str | None, config: str, floors: Path | None, *, as_json: bool) -> bool:
     """Score a config's pipeline on labelled pages; writes the figures and tells whether the floors are held."""
-    from pipeline.pipe import load  # noqa: PLC0415 - the pipeline loads models; reading figures needs none
+    from pipeline import load  # noqa: PLC0415 - the pipeline loads models; reading figures needs none
 
     pages = read_pages([data], split)
     pipeline = load(config)

@@ -1,0 +1,136 @@
+"""The classify stage: invariants, and the same result however documents are batched."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.classify import Classifier, ClassifyConfig, annotate, load_classifier, make_classify
+from pipeline.classify.features import first_round, second_round
+from pipeline.classify.reasons import attribution, explain
+from pipeline.classify.table import make_table
+from pipeline.doc import Doc
+from pipeline.errors import AlignmentError, ModelError
+
+MODEL = Path(__file__).parent.parent / "models" / "classifier"
+CUT = re.compile(r"[^。！？\n]+[。！？]*")
+TEXTS = [
+    "首页 > 本地 > 正文\n渔港封了三天\n2031-05-06 08:30 来源：江湾网\n"
+    "台风过境之后，镇上的渔港封了三天，一百二十条船停在港里，没有一条出海。老陈说，这是他打鱼三十年来头一回。\n"
+    "我以为，封港的决定是对的，哪怕它让不少人一时难受。谁能拿人命去赌天气呢？\n"
+    "据镇政府统计，今年的损失约为四百万元，比五年前那次少了一半。\n"
+    "责任编辑：宋梨\n未经允许，请勿转载本站文章\n上一篇：码头修好了\n下一篇：鱼价涨了",
+    "一句话。",
+    "没有句号的一行\n没有句号的另一行\n扫码关注我们",
+    "a\nb\nc",
+]
+
+
+def cut(text: str) -> Doc:
+    return replace(Doc.from_text(text), sents=np.array([m.span() for m in CUT.finditer(text)], np.int32).reshape(-1, 2))
+
+
+DOCS = [cut(text) for text in TEXTS]
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return load_classifier(MODEL)
+
+
+def test_lines_and_sentences_of_a_batch():
+    table = make_table(DOCS)
+    assert np.diff(table.line_bounds).tolist() == [10, 1, 3, 3]
+    lines = ["".join(map(chr, table.points[a:b])) for a, b in table.lines]
+    assert lines == [line for text in TEXTS for line in text.split("\n")]
+    assert table.first_sents[-1] == len(table.sents)
+
+
+def test_documents_without_sentences_are_refused():
+    with pytest.raises(AlignmentError, match="run the clean stage"):
+        make_table([Doc.from_text("一句话。")])
+    with pytest.raises(AlignmentError, match="empty"):
+        make_table([replace(DOCS[1], sents=np.array([[0, 0]], np.int32))])
+
+
+def test_features_do_not_look_over_the_edge_of_a_document():
+    rng = np.random.default_rng(0)
+    table = make_table(DOCS)
+    scores = rng.normal(size=(len(table.lines), 19)).astype(np.float32)
+    together = second_round(table, first_round(table, scores), scores[:, :1])
+    for d, doc in enumerate(DOCS):
+        part = slice(table.line_bounds[d], table.line_bounds[d + 1])
+        alone = make_table([doc])
+        expected = second_round(alone, first_round(alone, scores[part]), scores[part, :1])
+        np.testing.assert_array_equal(together[part], expected)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "source"),
+    [
+        ("据江湾证券估算，市场约有三百亿元。", "江湾证券"),
+        ("根据镇政府此前公布的数字，损失约四百万元。", "镇政府"),
+        ("渔民老陈说：“水比往年大。”", "渔民老陈"),
+        ("今天下雨了。", None),
+    ],
+)
+def test_whose_claim_it_is(sentence, source):
+    span = attribution(sentence)
+    assert (span and sentence[span.start : span.end]) == source
+
+
+@pytest.mark.slow
+def test_layers_agree_with_each_other(classifier):
+    for doc in annotate(classifier, DOCS):
+        for role, label, kind, probs in zip(doc.role, doc.label, doc.kind, doc.probs, strict=True):
+            assert (role == "boilerplate") == (label == "boilerplate") == (kind is not None)
+            assert (label is None) == (role in ("title", "heading", "caption", "code")) == bool(np.isnan(probs).all())
+            if label:
+                assert probs.sum() == pytest.approx(1, abs=2e-4)
+                assert ("claim", "opinion", "boilerplate")[int(probs.argmax())] == label
+                np.testing.assert_array_equal(probs, np.round(probs.astype(np.float64), 4).astype(np.float32))
+
+
+@pytest.mark.slow
+def test_results_do_not_depend_on_the_batch(classifier):
+    together = annotate(classifier, DOCS * 3)
+    for i, doc in enumerate(together):
+        alone = annotate(classifier, [DOCS[i % len(DOCS)]])[0]
+        assert (doc.role, doc.label, doc.kind) == (alone.role, alone.label, alone.kind)
+        np.testing.assert_array_equal(doc.probs, alone.probs)
+
+
+@pytest.mark.slow
+def test_the_stage_finds_the_footer():
+    doc = make_classify(ClassifyConfig(MODEL))(DOCS[:1])[0]
+    lines = {
+        doc.text[: start + 1].count("\n"): role for (start, _), role in zip(doc.sents.tolist(), doc.role, strict=True)
+    }
+    assert [lines[i] for i in (3, 4, 5)] == ["body"] * 3
+    assert [lines[i] for i in (6, 7, 8, 9)] == ["boilerplate"] * 4
+
+
+@pytest.mark.slow
+def test_a_batch_of_nothing_and_a_document_without_text(classifier):
+    assert annotate(classifier, []) == []
+    assert len(annotate(classifier, [cut("")])[0].role) == 0
+
+
+@pytest.mark.slow
+def test_reasons_name_what_stands_in_the_line(classifier):
+    reasons = explain(classifier, DOCS[0])
+    texts = [TEXTS[0][r.line.start : r.line.end] for r in reasons]
+    assert "责任编辑：宋梨" in texts
+    for text, reason in zip(texts, reasons, strict=True):
+        for piece, weight in reason.ngrams:
+            assert weight > 0
+            assert piece.strip("^$").lower() in text.lower() or not piece.strip("^$")
+    assert reasons[-1].place == "line 10 of 10, after the last running text"
+    assert reasons[-1].neighbours == "boilerplate above, nothing below"
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="no model folder"):
+        load_classifier(tmp_path)

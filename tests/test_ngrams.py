@@ -1,0 +1,161 @@
+"""The n-gram and tree kernels give scikit-learn's own decision values."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+
+from pipeline.kernels.cues import build_cues, count_cues
+from pipeline.kernels.ngrams import (
+    codepoints,
+    count_ngrams,
+    fold_points,
+    hash_ngrams,
+    pad_outputs,
+    quantise,
+    score_spans,
+)
+from pipeline.kernels.regions import decode_lines, learn_moves
+from pipeline.kernels.shape import OUTSIDE, join_context, shift_columns, smooth_columns
+from pipeline.kernels.trees import Forest, forest_of
+
+BITS = 14
+LINES = [
+    "首页 > 本地 > 正文",
+    "记者在码头看到，三条渔船已经回港。",
+    "责任编辑：宋梨",
+    "扫描下方二维码，加入读者群",
+    "这条河每年夏天都会涨水，今年涨得更早一些。",
+    "a",
+    "2031年5月6日 08:30",
+    "我以为他不会来，结果他来得比谁都早！",
+    "𠮷野家的老板说：“先吃面。”",
+    "Copyright 2031 江湾网",
+]
+TARGET = np.array([1, 0, 1, 1, 0, 1, 1, 0, 0, 1], dtype=bool)
+
+
+def arrays(lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    ends = np.cumsum([len(line) + 1 for line in lines]) - 1
+    spans = np.stack([ends - [len(line) for line in lines], ends], axis=1).astype(np.int32)
+    return fold_points(codepoints("\n".join(lines))), spans
+
+
+def matrix(points: np.ndarray, spans: np.ndarray, reach: int) -> csr_matrix:
+    indptr, indices, values = hash_ngrams(points, spans, BITS, reach)
+    return csr_matrix((values, indices, indptr), shape=(len(spans), 2**BITS))
+
+
+@pytest.mark.parametrize("reach", [0, 4])
+def test_scores_are_the_decision_values_of_scikit_learn(reach):
+    points, spans = arrays(LINES)
+    features = matrix(points, spans, reach)
+    model = LogisticRegression(C=10).fit(features, TARGET)
+    table = model.coef_.T.astype(np.float32).copy()
+    scores = score_spans(points, spans, table, np.ones(1, np.float32), model.intercept_.astype(np.float32), reach)
+    np.testing.assert_allclose(scores[:, 0], model.decision_function(features), rtol=1e-4, atol=1e-5)
+
+
+def test_quantised_scores_equal_a_model_with_the_quantised_coefficients():
+    points, spans = arrays(LINES)
+    features = matrix(points, spans, 0)
+    weights = np.random.default_rng(0).normal(size=(2**BITS, 3))
+    table, scale = quantise(weights)
+    bias = np.array([0.5, 0, -1], np.float32)
+    scores = score_spans(points, spans, table, scale, bias)
+    model = LogisticRegression().fit(features, np.arange(len(LINES)) % 3)
+    model.coef_, model.intercept_ = (table * scale.astype(np.float64)).T, bias.astype(np.float64)
+    np.testing.assert_allclose(scores, model.decision_function(features), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(scores, features @ weights + bias, atol=0.01)
+    np.testing.assert_array_equal(scores, score_spans(points, spans, pad_outputs(table), scale, bias))
+
+
+def test_a_span_scores_the_same_wherever_it_stands():
+    table, scale = quantise(np.random.default_rng(1).normal(size=(2**BITS, 2)))
+    bias = np.zeros(2, np.float32)
+    points, spans = arrays(LINES)
+    together = score_spans(points, spans, table, scale, bias)
+    for line, expected in zip(LINES, together, strict=True):
+        np.testing.assert_array_equal(score_spans(*arrays([line]), table, scale, bias)[0], expected)
+
+
+def test_long_spans_do_not_overflow():
+    points, spans = arrays(["我" * 300_000])
+    table = np.full((2**BITS, 1), 32767, np.int16)
+    score = score_spans(points, spans, table, np.ones(1, np.float32), np.zeros(1, np.float32))
+    n = count_ngrams(300_000, 0)
+    assert score[0, 0] == pytest.approx(32767 * n**0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize(("length", "reach", "expected"), [(1, 0, 4), (2, 0, 8), (3, 0, 12), (100, 2, 16)])
+def test_number_of_ngrams(length, reach, expected):
+    points, spans = arrays(["天" * length])
+    assert count_ngrams(length, reach) == expected
+    assert len(hash_ngrams(points, spans, BITS, reach)[1]) == expected
+
+
+def test_folding_keeps_what_means_the_same_together():
+    folded = fold_points(codepoints("ＡＢc９\u3000中"))
+    assert "".join(map(chr, folded)) == "abc0 中"
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_forest_gives_the_decision_values_of_scikit_learn(n_classes):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(700, 8)).astype(np.float32)
+    features[:, 3] = np.round(features[:, 3])
+    target = (features[:, 0] * features[:, 1] > 0).astype(int) + (n_classes > 2) * (features[:, 3] > 0)
+    model = HistGradientBoostingClassifier(max_iter=20, random_state=0).fit(features, target)
+    forest = forest_of(model)
+    again = Forest.from_arrays(forest.arrays("x"), "x")
+    expected = model.decision_function(features).reshape(len(features), -1)
+    np.testing.assert_allclose(again.decide(features), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(forest.decide(features)[17:18], forest.decide(features[17:18]))
+
+
+def test_decoding_prefers_regions():
+    bounds = np.array([0, 3], np.int64)
+    scores = np.log(np.array([[0.9, 0.1], [0.45, 0.55], [0.9, 0.1]], np.float32))
+    alone = decode_lines(scores, bounds, np.zeros((3, 3), np.float32))
+    assert alone.tolist() == [0, 1, 0]
+    moves = np.full((3, 3), -1, np.float32)
+    moves[0, 0] = moves[1, 1] = 0
+    assert decode_lines(scores, bounds, moves).tolist() == [0, 0, 0]
+
+
+def test_learnt_moves_favour_what_was_seen():
+    roles = np.array([0, 0, 0, 1, 1, 1], np.int16)
+    moves = learn_moves(roles, np.array([0, 6], np.int64), 2, 1.0)
+    assert moves[0, 0] > moves[0, 1] > moves[1, 0]
+
+
+def test_neighbours_stop_at_the_document():
+    values = np.array([[1], [2], [3]], np.float32)
+    bounds = np.array([0, 2, 3], np.int64)
+    out = np.empty((3, 2), np.float32)
+    shift_columns(values, bounds, np.array([-1, 1], np.int64), out)
+    assert out.tolist() == [[OUTSIDE, 2], [1, OUTSIDE], [OUTSIDE, OUTSIDE]]
+    smooth_columns(values, bounds, 1.0, out)
+    assert out.tolist() == [[OUTSIDE, 2], [1, OUTSIDE], [OUTSIDE, OUTSIDE]]
+
+
+def test_context_adds_up_within_the_page():
+    values = np.array([[1, 10, 100, 4], [2, 20, 200, 6], [3, 30, 300, 7]], np.float32)
+    out = np.empty(3, np.float32)
+    join_context(values, np.array([0, 2, 3], np.int64), out)
+    assert out.tolist() == [1 + 200 + 5, 2 + 10 + 5, 3 + 7]
+
+
+def test_the_longest_cue_counts_and_is_used_up():
+    keys, codes = build_cues({"say": ["说", "说明书"], "know": ["明"]})
+    points, spans = arrays(["他说明天来", "看说明书", "无"])
+    out = np.empty((3, 4), np.float32)
+    count_cues(points, spans, keys, codes, 2, out)
+    assert out.tolist() == [[1, 1, 1, 2], [1, 0, 1, 99], [0, 0, 99, 99]]
+
+
+@pytest.mark.parametrize("groups", [{"a": ["四个字词"]}, {"a": ["来"], "b": ["来"]}])
+def test_bad_cue_lists_are_refused(groups):
+    with pytest.raises(ValueError, match="cue"):
+        build_cues(groups)
