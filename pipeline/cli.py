@@ -233,20 +233,26 @@ def train_segmenter_command(data: DataOption, out: OutOption, also: AlsoOption =
 
 
 @train.command("tagger")
-def train_tagger_command(data: DataOption, out: OutOption, also: AlsoOption = None) -> None:
+def train_tagger_command(
+    data: DataOption,
+    out: OutOption,
+    also: AlsoOption = None,
+    words: Annotated[
+        Path | None, typer.Option("--words", help="Segmenter whose words are tagged; one is fitted if not given.")
+    ] = None,
+) -> None:
     """Fit tags and names on CoNLL-U and IOB2 files."""
     from pipeline.training.tagger import train_tagger
 
-    train_tagger(data, out, also)
+    train_tagger(data, out, also, words=words)
 
 
 @train.command("classifier")
 def train_classifier_command(data: DataOption, out: OutOption, also: AlsoOption = None) -> None:
     """Fit line roles and sentence labels on labelled pages."""
-    from pipeline.clean import CleanConfig, make_clean
     from pipeline.training.classifier import train_classifier
 
-    train_classifier([data] if also is None else [data, also], out, make_clean(CleanConfig()))
+    train_classifier([data] if also is None else [data, also], out)
 
 
 def _exit(code: int, message: str) -> NoReturn:

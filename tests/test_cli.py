@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 from typer.main import get_command
 
-from conftest import ROOT
 from pipeline.cli import app
 
 COMMANDS = ["run", "clean", "segment", "tag", "classify", "show", "score", "train"]

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_cli import zhcorpus
 
 import pipeline
-from conftest import ROOT
 from pipeline.config import Config
 from pipeline.doc import Doc
 from pipeline.interchange import doc_from_json
@@ -22,7 +23,6 @@ from pipeline.pipe import Pipeline
 from pipeline.readers import READERS, read_piece
 from pipeline.readers.sources import list_input
 from pipeline.run import RunOptions, run_corpus
-from test_cli import zhcorpus
 
 RAW = ROOT / "corpus" / "raw"
 GOLDEN = ROOT / "tests" / "golden" / "sentences.jsonl"
@@ -98,13 +98,16 @@ def test_a_document_is_labelled_alike_alone_and_in_a_batch(nlp: Pipeline, annota
 def test_python_run_and_chained_stages_agree(annotated: list[Doc], tmp_path: Path) -> None:
     run_corpus(RunOptions([str(RAW)], tmp_path / "out", Config(), n_workers=1))
     rows = pq.read_table(tmp_path / "out" / "sentences-00000.parquet").to_pylist()
-    for name, source, target in (
-        ("clean", RAW, "1.jsonl"), ("segment", "1.jsonl", "2.jsonl"), ("tag", "2.jsonl", "3.jsonl"), ("classify", "3.jsonl", "4.jsonl"),
-    ):  # fmt: skip
+    source: Path | str = RAW
+    for i, name in enumerate(("clean", "segment", "tag", "classify"), 1):
+        target = f"{i}.jsonl"
         assert zhcorpus(name, tmp_path / source, tmp_path / target).returncode == 0
+        source = target
     chained = [doc_from_json(line) for line in (tmp_path / "4.jsonl").read_bytes().splitlines()]
     for docs in (annotated, chained):
-        found = [(doc.id, *layers) for doc in docs for layers in zip(doc.sentence_texts(), doc.label, doc.kind, strict=True)]
+        found = [
+            (doc.id, *layers) for doc in docs for layers in zip(doc.sentence_texts(), doc.label, doc.kind, strict=True)
+        ]
         assert found == [(row["doc_id"], row["text"], row["label"], row["kind"]) for row in rows]
         words = [doc.text[start:end] for doc in docs for start, end in doc.tokens.tolist()]
         assert words == [word for row in rows for word in row["tokens"]]

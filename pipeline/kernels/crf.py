@@ -10,6 +10,8 @@ Duchi, Hazan and Singer (2011), Adaptive Subgradient Methods, section 1.1: the s
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -77,8 +79,8 @@ class Crf:
         return float(loss) / max(len(order), 1)
 
 
-@njit(cache=True, inline="always")
-def _log_sum(values: Reals) -> float:
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _log_sum(values: Reals) -> Any:
     top = values[0]
     for i in range(1, len(values)):
         top = max(top, values[i])
@@ -88,7 +90,7 @@ def _log_sum(values: Reals) -> float:
     return top + np.log(total)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _backward(scores: Reals, transitions: Reals) -> Reals:
     """Log sums over what follows each tag at each item."""
     n, k = scores.shape
@@ -102,10 +104,22 @@ def _backward(scores: Reals, transitions: Reals) -> Reals:
     return beta
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _epoch(  # noqa: PLR0912 - one pass over the data, kept in one kernel
-    sentences, offsets, features, tags, dropout, order, seed, rate, l2, weights, transitions, seen, seen_transitions
-):  # type: ignore[no-untyped-def]  # numba infers the types
+    sentences: Ints,
+    offsets: Ints,
+    features: Ints,
+    tags: Ints,
+    dropout: Reals,
+    order: Ints,
+    seed: int,
+    rate: float,
+    l2: float,
+    weights: Reals,
+    transitions: Reals,
+    seen: Reals,
+    seen_transitions: Reals,
+) -> float:
     np.random.seed(seed)
     n_tags = weights.shape[1]
     loss = 0.0
@@ -167,8 +181,8 @@ def _epoch(  # noqa: PLR0912 - one pass over the data, kept in one kernel
     return loss
 
 
-@njit(cache=True)
-def decode_sparse(sentences, offsets, features, weights, transitions):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def decode_sparse(sentences: Ints, offsets: Ints, features: Ints, weights: Reals, transitions: Reals) -> Ints:
     """Get the best tags of every item by features already looked up; for tuning."""
     n_tags = weights.shape[1]
     best = np.empty(len(offsets) - 1, np.int32)

@@ -34,7 +34,9 @@ TAGS = ("B", "B_single", "I", "I_end", "I_first")  # pkuseg's own order
 N_TAGS = len(TAGS)
 SAME = "-._,|/*:"  # all become "&"
 NUMERALS = "0123456789.几二三四五六七八九十千万亿兆零１２３４５６７８９０％"
-LETTERS = "ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｇｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ／・－"
+LETTERS = (  # pkuseg forgot the full-width j
+    "ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｇｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ／・－"
+)
 NUM, LETTER = "**Num", "**Letter"
 
 UNKNOWN, SPACE, FIRST_ID = 0, 1, 2
@@ -270,8 +272,8 @@ def _n_slots(n_keys: int) -> int:
     return max(4, 1 << (2 * n_keys - 1).bit_length())
 
 
-@njit(cache=True)
-def _fill_pairs(keys, slots):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _fill_pairs(keys: NDArray[np.uint64], slots: NDArray[np.uint64]) -> None:
     mask = len(slots) - 1
     for i in range(len(keys)):
         at = _slot(keys[i], len(slots))
@@ -280,8 +282,8 @@ def _fill_pairs(keys, slots):  # type: ignore[no-untyped-def]
         slots[at] = (keys[i] << np.uint64(32)) | np.uint64(i + 1)
 
 
-@njit(cache=True)
-def _find_pair(key, slots):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _find_pair(key: int, slots: NDArray[np.uint64]) -> Any:
     """Get the row of a pair, or 0."""
     mask = len(slots) - 1
     at = _slot(key, len(slots))
@@ -292,15 +294,15 @@ def _find_pair(key, slots):  # type: ignore[no-untyped-def]
     return np.int32(0)
 
 
-@njit(cache=True)
-def _slot(key: int, n_slots: int) -> int:
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _slot(key: int, n_slots: int) -> Any:
     """Where to begin looking for a key: Fibonacci hashing, the upper bits."""
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
     return np.int64((mixed >> np.uint64(32)) & np.uint64(n_slots - 1))
 
 
-@njit(cache=True)
-def _fill(keys, numbers, slots, found):  # type: ignore[no-untyped-def]  # numba infers the types
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _fill(keys: NDArray[np.int64], numbers: Ints, slots: NDArray[np.int64], found: Ints) -> None:
     for i in range(len(keys)):
         at = _slot(keys[i], len(slots))
         while slots[at] != -1:
@@ -309,8 +311,8 @@ def _fill(keys, numbers, slots, found):  # type: ignore[no-untyped-def]  # numba
         found[at] = numbers[i]
 
 
-@njit(cache=True)
-def find(key, slots, found):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def find(key: int, slots: NDArray[np.int64], found: Ints) -> Any:
     """Get the value that `hash_keys` gave a key, or -1."""
     at = _slot(key, len(slots))
     while slots[at] != -1:
@@ -339,7 +341,7 @@ def decode(codes: Codes, spans: Ints, tables: Tables) -> Ints:
     ndarray of int32, shape (n_words, 2)
         Half-open offsets into `codes`, ascending; with white space they cover the sentences.
     """
-    found = _decode(codes, np.ascontiguousarray(spans, np.int32), tables)
+    found: Ints = _decode(codes, np.ascontiguousarray(spans, np.int32), tables)
     return found.copy()  # not a view that keeps the larger array alive
 
 
@@ -358,8 +360,8 @@ class Window(NamedTuple):
     scores: NDArray[np.float64]
 
 
-@njit(cache=True)
-def _decode(codes, spans, tables):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _decode(codes: Codes, spans: Ints, tables: Tables) -> Any:
     total = 0
     for s in range(len(spans)):
         total += spans[s, 1] - spans[s, 0]
@@ -403,8 +405,8 @@ def _decode(codes, spans, tables):  # type: ignore[no-untyped-def]
     return words[:n_words]
 
 
-@njit(cache=True)
-def _id(code, tables):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _id(code: int, tables: Tables) -> Any:
     """The number of a code point."""
     if code < N_BMP:
         return tables.bmp[code]
@@ -414,8 +416,8 @@ def _id(code, tables):  # type: ignore[no-untyped-def]
     return np.int32(UNKNOWN)
 
 
-@njit(cache=True)
-def _search(codes, start, stop, tables, back, window):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _search(codes: Codes, start: int, stop: int, tables: Tables, back: NDArray[np.uint16], window: Window) -> Any:
     """Fill `back` for one run, last character first, and get the tag of its first."""
     best = np.zeros(N_TAGS, np.float64)
     following = np.zeros(N_TAGS, np.float64)
@@ -455,8 +457,8 @@ def _search(codes, start, stop, tables, back, window):  # type: ignore[no-untype
     return np.uint16(tag)
 
 
-@njit(cache=True)
-def _look_up(codes, left, right, tables, window):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _look_up(codes: Codes, left: int, right: int, tables: Tables, window: Window) -> None:
     """Find the pairs and words of a window."""
     n = right - left
     ids, pairs, ending, n_ending = window.ids, window.pairs, window.ending, window.n_ending
@@ -488,8 +490,8 @@ def _look_up(codes, left, right, tables, window):  # type: ignore[no-untyped-def
             node = find((np.int64(node) << SHIFT) | np.int64(ids[PAD + last]), tables.tree_keys, tables.tree_nodes)
 
 
-@njit(cache=True)
-def _score(low, high, n, tables, window):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _score(low: int, high: int, n: int, tables: Tables, window: Window) -> None:
     """Sum the weights of characters `low` to `high`, in pkuseg's order: floating-point sums depend on it."""
     ids, chars, pair_at, pairs, bias = window.ids, tables.chars, window.pairs, tables.pairs, tables.bias
     starting, n_starting, ending, n_ending = window.starting, window.n_starting, window.ending, window.n_ending
@@ -521,8 +523,8 @@ def _score(low, high, n, tables, window):  # type: ignore[no-untyped-def]
             _add_links(i, i + 1, N_TAGS, tables, window)
 
 
-@njit(cache=True)
-def _add_links(i, border, column, tables, window):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _add_links(i: int, border: int, column: int, tables: Tables, window: Window) -> None:
     """Add what two known words weigh that meet at a border."""
     for a in range(window.n_ending[border - 1]):
         for b in range(window.n_starting[border] - 1, -1, -1):

@@ -22,14 +22,20 @@ Hashes = NDArray[np.uint64]
 
 MAX_TOKENS = 4096
 UPPER, LOWER = np.uint64(0xFFFFFFFF00000000), np.uint64(0xFFFFFFFF)
+OUTSIDE = np.uint64(1 << 40)  # what lies before or behind a sentence looks like nothing else
 LOWEST = np.int32(-(2**30))
 EDGE = 2  # places before and behind a sentence that features may look at
-(WORD, FIRST, FIRST2, LAST, LAST2, SHAPE, COARSE, FINE, MIDDLE) = range(9)
-N_VIEWS = 9
+# What a template may see of a word: itself, its first and last one or two characters, the one in the middle, the
+# kinds of its characters, then what plain text says of it (see `Lexicon.classes`).
+WORD, FIRST, FIRST2, LAST, LAST2, MIDDLE, SHAPE, COARSE, FINE, TAG, TAGS, NAME = range(12)
+N_VIEWS = 12
+N_CLASSES = N_VIEWS - COARSE
 OTHER, HAN, NUMERAL, DIGIT, LATIN, KANA, PUNCT = range(7)  # kinds of characters
 
-# A template is up to three (view, place) pairs, where the place is relative to the word.
-TEMPLATES: tuple[tuple[tuple[int, int], ...], ...] = (
+Template = tuple[tuple[int, int], ...]
+"""Up to three pairs of a view and a place, which is relative to the word."""
+
+BASIC_TEMPLATES: tuple[Template, ...] = (
     (),
     ((WORD, 0),),
     ((WORD, -1),),
@@ -71,6 +77,27 @@ TEMPLATES: tuple[tuple[tuple[int, int], ...], ...] = (
     ((WORD, 0), (COARSE, 1)),
     ((COARSE, 0), (LAST, 0)),
 )
+# What an earlier tagger said of the words in plain text; each helps its own task and is noise to the other.
+TAG_TEMPLATES: tuple[Template, ...] = (
+    ((TAG, 0),),
+    ((TAG, -1),),
+    ((TAG, 1),),
+    ((TAGS, 0),),
+    ((TAGS, -1),),
+    ((TAGS, 1),),
+    ((TAGS, -1), (TAGS, 0)),
+    ((TAGS, 0), (TAGS, 1)),
+)
+NAME_TEMPLATES: tuple[Template, ...] = (
+    ((NAME, 0),),
+    ((NAME, -1),),
+    ((NAME, 1),),
+    ((NAME, -1), (NAME, 0)),
+    ((NAME, 0), (NAME, 1)),
+    ((NAME, -1), (NAME, 1)),
+    ((NAME, -1), (NAME, 0), (NAME, 1)),
+)
+TEMPLATES = BASIC_TEMPLATES + TAG_TEMPLATES + NAME_TEMPLATES
 
 
 class Lexicon(NamedTuple):
@@ -82,14 +109,15 @@ class Lexicon(NamedTuple):
         The character that stands for each below U+10000: simplified, half-width, small, digits as 0.
     kinds : ndarray of uint8, shape (65536,)
         What kind of character it is.
-    keys, clusters : ndarray of uint64, int16 (n, 2)
-        Open addressing from a word's hash to its clusters, coarse and fine; 0 is an empty slot.
+    keys, classes : ndarray of uint64, int16 (n_slots, 5)
+        Open addressing from a word's hash to what plain text says of it: cluster, coarse and fine; usual tag; the
+        two most usual tags; usual kind of name. A key 0 is an empty slot, a class 0 is unknown.
     """
 
     fold: NDArray[np.uint16]
     kinds: NDArray[np.uint8]
     keys: Hashes
-    clusters: NDArray[np.int16]
+    classes: NDArray[np.int16]
 
 
 class Tables(NamedTuple):
@@ -97,7 +125,7 @@ class Tables(NamedTuple):
 
     Parameters
     ----------
-    templates : ndarray of int32, shape (n_templates, 7)
+    templates : ndarray of int32, shape (n_templates, 8)
         See `compile_templates`.
     slots : ndarray of uint64
         Open addressing by feature hash: its upper half, and below it the row of `weights` plus one; 0 if empty.
@@ -116,24 +144,28 @@ class Tables(NamedTuple):
     name_edges: NDArray[np.int32]
 
 
-def compile_templates(templates: tuple[tuple[tuple[int, int], ...], ...] = TEMPLATES) -> NDArray[np.int32]:
-    """Get the templates as an array of shape (n, 7): how many parts, then view and place of each."""
-    table = np.zeros((len(templates), 7), np.int32)
+def compile_templates(templates: tuple[Template, ...] = TEMPLATES) -> NDArray[np.int32]:
+    """Get the templates as an array of shape (n, 8): seed, how many parts, then view and place of each.
+
+    The seed tells templates apart; it depends on nothing but the template, so that models may use some of them.
+    """
+    table = np.zeros((len(templates), 8), np.int32)
     for row, parts in zip(table, templates, strict=True):
-        row[0] = len(parts)
+        row[1] = len(parts)
         for i, (view, place) in enumerate(parts):
-            row[1 + 2 * i : 3 + 2 * i] = view, place
+            row[0] = row[0] << 8 | (1 + view) << 3 | (EDGE + place)
+            row[2 + 2 * i : 4 + 2 * i] = view, place
     return table
 
 
-@njit(cache=True, inline="always")
-def _mix(a, b):  # type: ignore[no-untyped-def]  # numba infers the types
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _mix(a: Any, b: Any) -> Any:
     x = (np.uint64(a) ^ (np.uint64(b) * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xD6E8FEB86659FD93)
     return x ^ (x >> np.uint64(32))
 
 
-@njit(cache=True)
-def hash_word(codes, start, end, fold):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def hash_word(codes: Codes, start: int, end: int, fold: NDArray[np.uint16]) -> Any:
     """Get the hash of a stretch of code points, folded."""
     value = np.uint64(end - start)
     for i in range(start, end):
@@ -142,8 +174,8 @@ def hash_word(codes, start, end, fold):  # type: ignore[no-untyped-def]
     return value | np.uint64(1)  # never 0, which marks an empty slot
 
 
-@njit(cache=True)
-def find_hash(key, keys):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def find_hash(key: Any, keys: Hashes) -> Any:
     """Get the slot of a hash in an open-addressing table, or -1."""
     mask = np.uint64(len(keys) - 1)
     at = (key >> np.uint64(20)) & mask
@@ -154,8 +186,8 @@ def find_hash(key, keys):  # type: ignore[no-untyped-def]
     return np.int64(-1)
 
 
-@njit(cache=True)
-def place_hashes(hashes, n_slots):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def place_hashes(hashes: Hashes, n_slots: int) -> tuple[Hashes, Ints]:
     """Lay hashes out for `find_hash`: the keys, and which of the hashes is at each slot."""
     keys = np.zeros(n_slots, np.uint64)
     which = np.full(n_slots, -1, np.int32)
@@ -169,8 +201,8 @@ def place_hashes(hashes, n_slots):  # type: ignore[no-untyped-def]
     return keys, which
 
 
-@njit(cache=True)
-def hash_tokens(codes, tokens, fold):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def hash_tokens(codes: Codes, tokens: Ints, fold: NDArray[np.uint16]) -> Hashes:
     """Get the hash of every word."""
     found = np.empty(len(tokens), np.uint64)
     for i in range(len(tokens)):
@@ -178,11 +210,11 @@ def hash_tokens(codes, tokens, fold):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True)
-def _shape(codes, start, end, kinds):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _shape(codes: Codes, start: int, end: int, kinds: NDArray[np.uint8]) -> Any:
     """Get length (up to 5) and the kinds of characters, runs counted once, at most four."""
     shape = np.uint64(min(end - start, 5))
-    last, n = -1, 0
+    last, n = np.int64(-1), 0
     for i in range(start, end):
         kind = np.int64(kinds[codes[i]]) if codes[i] < N_BMP else np.int64(OTHER)
         if kind != last and n < 4:
@@ -192,14 +224,14 @@ def _shape(codes, start, end, kinds):  # type: ignore[no-untyped-def]
     return shape
 
 
-@njit(cache=True)
-def view_words(codes, tokens, lexicon, views):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def view_words(codes: Codes, tokens: Ints, lexicon: Lexicon, views: Hashes) -> None:
     """Fill what the templates see of each word; row `EDGE + i` of `views` is word i, the others stand for edges."""
     n = len(tokens)
     for i in range(EDGE):
         for v in range(N_VIEWS):
-            views[i, v] = np.uint64(i + 1)
-            views[EDGE + n + i, v] = np.uint64(EDGE + i + 1)
+            views[i, v] = OUTSIDE + np.uint64(i)
+            views[EDGE + n + i, v] = OUTSIDE + np.uint64(EDGE + i)
     for i in range(n):
         start, end = tokens[i, 0], tokens[i, 1]
         row = views[EDGE + i]
@@ -212,23 +244,23 @@ def view_words(codes, tokens, lexicon, views):  # type: ignore[no-untyped-def]
         row[MIDDLE] = hash_word(codes, middle, middle + 1, lexicon.fold) if end - start > 2 else np.uint64(0)
         row[SHAPE] = _shape(codes, start, end, lexicon.kinds)
         slot = find_hash(row[WORD], lexicon.keys)
-        row[COARSE] = np.uint64(lexicon.clusters[slot, 0] + 8) if slot >= 0 else np.uint64(7)
-        row[FINE] = np.uint64(lexicon.clusters[slot, 1] + 8) if slot >= 0 else np.uint64(7)
+        for k in range(N_CLASSES):
+            row[COARSE + k] = np.uint64(lexicon.classes[slot, k]) if slot >= 0 else np.uint64(0)
 
 
-@njit(cache=True)
-def features_of(views, i, templates, found):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def features_of(views: Hashes, i: int, templates: Ints, found: Hashes) -> None:
     """Fill the hashes of word i's features."""
     for t in range(len(templates)):
-        value = np.uint64(t + 1)
-        for p in range(templates[t, 0]):
-            view, place = templates[t, 1 + 2 * p], templates[t, 2 + 2 * p]
+        value = np.uint64(templates[t, 0])
+        for p in range(templates[t, 1]):
+            view, place = templates[t, 2 + 2 * p], templates[t, 3 + 2 * p]
             value = _mix(value, views[EDGE + i + place, view])
         found[t] = value
 
 
-@njit(cache=True)
-def hash_sentences(codes, tokens, sents, lexicon, templates):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def hash_sentences(codes: Codes, tokens: Ints, sents: Ints, lexicon: Lexicon, templates: Ints) -> Hashes:
     """Get the feature hashes of all words, shape (n_tokens, n_templates); `sents` are ranges of tokens."""
     found = np.zeros((len(tokens), len(templates)), np.uint64)
     for s in range(len(sents)):
@@ -253,8 +285,8 @@ def place_rows(hashes: Hashes) -> Hashes:
     return slots
 
 
-@njit(cache=True)
-def _place_rows(hashes, slots):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _place_rows(hashes: Hashes, slots: Hashes) -> None:
     mask = np.uint64(len(slots) - 1)
     for i in range(len(hashes)):
         at = hashes[i] & mask
@@ -301,13 +333,15 @@ def _cut_long(sents: Ints) -> Ints:
     if not np.any(sents[:, 1] - sents[:, 0] > MAX_TOKENS):
         return sents
     pieces = [
-        (begin, min(begin + MAX_TOKENS, end)) for start, end in sents.tolist() for begin in range(start, end, MAX_TOKENS)
+        (begin, min(begin + MAX_TOKENS, end))
+        for start, end in sents.tolist()
+        for begin in range(start, end, MAX_TOKENS)
     ]
     return np.array(pieces, np.int32).reshape(-1, 2)
 
 
-@njit(cache=True)
-def _decode(codes, tokens, sents, lexicon, tables, longest):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _decode(codes: Codes, tokens: Ints, sents: Ints, lexicon: Lexicon, tables: Tables, longest: int) -> Any:
     n_tags, n_names = len(tables.tag_edges), len(tables.name_edges)
     tags = np.zeros(len(tokens), np.int16)
     name_tags = np.zeros(len(tokens), np.int16)
@@ -329,8 +363,8 @@ def _decode(codes, tokens, sents, lexicon, tables, longest):  # type: ignore[no-
     return tags, name_tags
 
 
-@njit(cache=True)
-def _sum_rows(hashes, slots, weights, total):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _sum_rows(hashes: Hashes, slots: Hashes, weights: NDArray[np.int8], total: NDArray[np.int16]) -> None:
     """Add up the rows of a word's features."""
     mask = np.uint64(len(slots) - 1)
     total[:] = 0
@@ -345,8 +379,8 @@ def _sum_rows(hashes, slots, weights, total):  # type: ignore[no-untyped-def]
             at = (at + np.uint64(1)) & mask
 
 
-@njit(cache=True)
-def _search(scores, edges, back, best):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _search(scores: NDArray[np.int16], edges: Ints, back: NDArray[np.int16], best: NDArray[np.int16]) -> None:
     """Viterbi: fill `best` with the tags of the highest sum; among equals the first tag wins."""
     n, k = len(scores), len(edges)
     margin = edges.max() - edges.min()
@@ -374,14 +408,14 @@ def _search(scores, edges, back, best):  # type: ignore[no-untyped-def]
     tag = np.int64(0)
     for b in range(1, k):
         if reached[b] > reached[tag]:
-            tag = b
+            tag = np.int64(b)
     for i in range(n - 1, -1, -1):
         best[i] = tag
         tag = np.int64(back[i, tag])
 
 
-@njit(cache=True)
-def _join_names(name_tags, sents):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _join_names(name_tags: NDArray[np.int16], sents: Ints) -> Ints:
     """Join B- and I- tags of one label to names; an I- that continues nothing opens one."""
     names = np.empty((len(name_tags), 3), np.int32)
     n = 0

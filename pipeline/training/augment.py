@@ -1,4 +1,4 @@
-"""Altered copies of labelled pages: rewritten word by word, footers glued on, laid out in short lines, cut short.
+"""Altered copies of labelled pages: reworded, footers glued on, laid out in short lines, cut short, without their head.
 
 Copies keep their page's labels and its site, so that a copy is never scored by a model that saw the page.
 """
@@ -160,3 +160,10 @@ def thin_page(page: Page, rng: np.random.Generator) -> Page:
     first = int(rng.integers(len(body) - n_kept + 1))
     kept = set(body[first : first + n_kept])
     return rebuild(page, [row for i, row in enumerate(rows) if row["label"] != "body" or i in kept], "+thin")
+
+
+def behead_page(page: Page) -> Page:
+    """Get a copy that begins with its first line of running text, as clippings and rows of a table often do."""
+    rows = rows_of(page)
+    first = next((i for i, row in enumerate(rows) if row["label"] == "body" and "sub" not in row), 0)
+    return rebuild(page, rows[first:], "+beheaded")

@@ -197,4 +197,5 @@ def _sentence(path: Path, number: int, comments: dict[str, str], rows: list[list
     if "".join(text.split()) != "".join("".join(words).split()):
         raise ConfigError(f"{path}:{number}: the words give {''.join(words)[:40]!r}, the text says {text[:40]!r}")
     names = tuple(fields.get("NER", "") for fields in misc)
-    return Sentence(text, words, tuple(row[3] for row in rows), tuple(row[4] for row in rows), names if all(names) else None)
+    upos, xpos = (tuple(row[column] for row in rows) for column in (3, 4))
+    return Sentence(text, words, upos, xpos, names if all(names) else None)

@@ -297,6 +297,21 @@ def figure_at(figures: Mapping[str, Any], name: str) -> float:
     return float(value)
 
 
+SINGLE_FIGURES = (
+    "body.f1",
+    "boilerplate.f1",
+    "pages.macro_body_f1",
+    "pages.min_body_f1",
+    "pages.under_half",
+    "lost_body_chars",
+    "kind_accuracy",
+    "sents.macro_f1",
+    "sents.confident_macro_f1",
+    "sents.calibration_error",
+)
+"""The main figures, by dotted name."""
+
+
 def format_table(figures: Mapping[str, Any]) -> str:
     """The figures as lines of text."""
     rows = [f"{'':16}{'P':>7}{'R':>7}{'F1':>7}{'n':>7}"]
@@ -309,11 +324,7 @@ def format_table(figures: Mapping[str, Any]) -> str:
         ("opinion", figures["sents"]["opinion"]),
     ]
     rows += [f"{name:16}{row['p']:7.3f}{row['r']:7.3f}{row['f1']:7.3f}{row['n']:7d}" for name, row in blocks]
-    singles = (
-        "pages.macro_body_f1", "pages.min_body_f1", "pages.under_half", "lost_body_chars", "kind_accuracy",
-        "sents.macro_f1", "sents.confident_macro_f1", "sents.calibration_error",
-    )  # fmt: skip
-    for name in singles:
+    for name in SINGLE_FIGURES[2:]:
         interval = figures["intervals"].get(name)
         tail = f"   95 %: {interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
         rows.append(f"{name:28}{figure_at(figures, name):9.4f}{tail}")

@@ -3,6 +3,8 @@
 The folder it writes is a spacy-pkuseg model (``features.msgpack``, ``weights.npz``) with the same weights once more
 as flat tables (``tables.npz``), which is all that the segment stage reads.
 
+With plain text at hand, a teacher with further features labels some of it, and what is shipped learns from both.
+
 Why not pkuseg's own trainer: it needs a minute where this needs a second, forgets its random state, and lets a word
 of the training text always find itself in the dictionary, which no word of a new text can count on. Here a share of
 the features is hidden at every step instead. Weights are rounded to multiples of ``1 / SCALE``, so that sums are
@@ -12,27 +14,40 @@ exact whatever their order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import srsly
+import srsly  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from pipeline.errors import ConfigError
 from pipeline.kernels import decode
-from pipeline.kernels.crf import Crf, decode_sparse
+from pipeline.kernels.crf import Crf, Reals, decode_sparse
+from pipeline.segment import FORMAT
+from pipeline.training.cards import write_card
+from pipeline.training.cohesion import Cohesion
 from pipeline.training.conllu import Sentence, Treebank, read_folder
+from pipeline.training.latin import with_latin
+from pipeline.training.plain import plain_files, read_texts, sample_sentences, simplified
 from pipeline.weights import checksum, save_meta
 
 Words = Sequence[str]
+Extractor = Callable[[Words], list[list[str]]]
 
 SCALE = 64  # rounding to 1/64 changes F1 by less than 0.02 and makes the model half as large as 1/1024
-B, B_SINGLE, I, I_END, I_FIRST = range(decode.N_TAGS)
-MAX_EPOCHS = 12
+BEGIN, SINGLE, INSIDE, LAST, SECOND = range(decode.N_TAGS)
+# Tuned on GSDSimp dev, like the dropout below.
+GOLD_EPOCHS, TEACHER_EPOCHS, STUDENT_EPOCHS = 6, 5, 6
 AVERAGE_FROM = 3  # epochs; what is kept is the mean over the later ones
 RATE, L2 = 0.2, 3e-4
+SILVER_CHARS = 800_000  # labelled by the teacher, of each file of plain text
+GOLD_COPIES = 2  # a gold sentence counts as so many silver ones
+MIN_SILVER_COUNT = 3  # a word or feature that only silver has, and less often, is not learnt
+LABEL_CHUNK = 2000  # sentences
 # How often a feature is hidden, by kind; tuned on GSDSimp dev.
 DROPOUT = {"w": 0.2, "pair": 0.2, "char": 0.1}
 
@@ -56,8 +71,8 @@ def word_tags(word: str) -> list[int]:
     ['B', 'I_first', 'I', 'I_end']
     """
     if len(word) == 1:
-        return [B_SINGLE]
-    return [B, *(I_FIRST if i == 1 else I for i in range(1, len(word) - 1)), I_END]
+        return [SINGLE]
+    return [BEGIN, *(SECOND if i == 1 else INSIDE for i in range(1, len(word) - 1)), LAST]
 
 
 def rename(word: str) -> str:
@@ -68,13 +83,15 @@ def rename(word: str) -> str:
 class Lexicon:
     """The words and neighbours that features may mention."""
 
-    def __init__(self, sentences: Iterable[Words]) -> None:
+    def __init__(self, gold: Sequence[Words], silver: Sequence[Words] = ()) -> None:
         self.words: set[str] = set()
         self.links: set[str] = set()
-        for words in sentences:
-            renamed = [rename(word) for word in words]
-            self.words.update(renamed)
-            self.links.update(f"{a}*{b}" for a, b in zip(renamed, renamed[1:], strict=False))
+        for sentences, min_count in ((gold, 1), (silver, MIN_SILVER_COUNT)):
+            renamed = [[rename(word) for word in words] for words in sentences]
+            words_seen = Counter(word for words in renamed for word in words)
+            links_seen = Counter(f"{a}*{b}" for words in renamed for a, b in pairwise(words))
+            self.words.update(word for word, n in words_seen.items() if n >= min_count)
+            self.links.update(link for link, n in links_seen.items() if n >= min_count)
 
     def features(self, words: Words) -> list[list[str]]:
         """Get the features of every character of a sentence, in pkuseg's names."""
@@ -121,18 +138,18 @@ def _char_features(nodes: Sequence[str], i: int, char: str) -> list[str]:
 
 def hide_share(feature: str) -> float:
     """How often training hides a feature."""
-    if feature == "$$":
+    if feature == "$$" or feature.startswith("~"):  # the teacher's statistics: no word of them is learnt by heart
         return 0.0
     if feature.startswith("w"):
         return DROPOUT["w"]
     return DROPOUT["pair" if feature.startswith(decode.PAIR_FEATURES) else "char"]
 
 
-def pack(sentences: Sequence[Words], lexicon: Lexicon, index: Mapping[str, int]) -> Sample:
+def pack(sentences: Sequence[Words], extract: Extractor, index: Mapping[str, int]) -> Sample:
     """Look up the features of sentences; what `index` does not know is left out."""
     begins, offsets, features = [0], [0], list[int]()
     for words in sentences:
-        for names in lexicon.features(words):
+        for names in extract(words):
             features += [index[name] for name in names if name in index]
             offsets.append(len(features))
         begins.append(len(offsets) - 1)
@@ -140,60 +157,33 @@ def pack(sentences: Sequence[Words], lexicon: Lexicon, index: Mapping[str, int])
     return Sample(*(np.array(column, np.int32) for column in (begins, offsets, features, tags)))
 
 
-def number_features(sentences: Iterable[Words], lexicon: Lexicon, min_count: int = 1) -> dict[str, int]:
+def number_features(sentences: Iterable[Words], extract: Extractor, min_count: int = 1) -> dict[str, int]:
     """Number the features of sentences, the most frequent first; ``$$`` is 0, as pkuseg expects."""
     counts: Counter[str] = Counter()
     for words in sentences:
-        for names in lexicon.features(words):
+        for names in extract(words):
             counts.update(names)
     ordered = sorted((name for name, n in counts.items() if n >= min_count), key=lambda name: (-counts[name], name))
     ordered.remove("$$")
     return {name: i for i, name in enumerate(["$$", *ordered])}
 
 
-def fit(sample: Sample, index: Mapping[str, int], n_epochs: int, seed: int, dev: Sample | None = None) -> tuple[Crf, int]:
-    """Fit weights; with `dev`, stop at the best number of epochs.
-
-    Returns
-    -------
-    model : Crf
-        With the mean of the weights over the later epochs.
-    n_epochs : int
-        How many epochs it saw.
-    """
+def fit(sample: Sample, index: Mapping[str, int], n_epochs: int, seed: int) -> Crf:
+    """Fit weights; what is returned has their mean over the later epochs."""
     model = Crf(len(index), decode.N_TAGS, RATE, L2)
     dropout = np.array([hide_share(name) for name in index], np.float32)
+    columns = (sample.sentences, sample.offsets, sample.features, sample.tags, dropout)
     rng = np.random.default_rng(seed)
-    weights, transitions = np.zeros_like(model.weights_), np.zeros_like(model.transitions_)
-    best: tuple[float, int, Any, Any] = (-1.0, 0, None, None)
+    weights: Reals = np.zeros_like(model.weights_)
+    transitions: Reals = np.zeros_like(model.transitions_)
     for epoch in range(1, n_epochs + 1):
-        order = rng.permutation(len(sample.sentences) - 1).astype(np.int32)
-        model.fit_epoch(
-            sample.sentences, sample.offsets, sample.features, sample.tags, dropout, order, seed + epoch
-        )  # fmt: skip
-        if epoch < AVERAGE_FROM:
-            continue
-        weights += model.weights_
-        transitions += model.transitions_
-        n = epoch - AVERAGE_FROM + 1
-        score = epoch if dev is None else sample_f1(dev, weights / n, transitions / n)
-        if score > best[0]:
-            best = (score, epoch, weights / n, transitions / n)
-    _, n_epochs, model.weights_, model.transitions_ = best
-    return model, n_epochs
-
-
-def sample_f1(sample: Sample, weights: NDArray[np.float32], transitions: NDArray[np.float32]) -> float:
-    """The words' F1 of a model on packed sentences."""
-    predicted = decode_sparse(sample.sentences, sample.offsets, sample.features, weights, transitions)
-    return f1(_tag_spans(sample.sentences, sample.tags), _tag_spans(sample.sentences, predicted))
-
-
-def _tag_spans(sentences: NDArray[np.int32], tags: NDArray[np.int32]) -> set[tuple[int, int]]:
-    starts = tags <= B_SINGLE
-    starts[sentences[:-1][np.diff(sentences) > 0]] = True
-    borders = [*np.flatnonzero(starts).tolist(), len(tags)]
-    return set(zip(borders, borders[1:], strict=False))
+        model.fit_epoch(*columns, rng.permutation(len(sample.sentences) - 1).astype(np.int32), seed + epoch)
+        if epoch >= AVERAGE_FROM:
+            weights += model.weights_
+            transitions += model.transitions_
+    n = np.float32(n_epochs - AVERAGE_FROM + 1)
+    model.weights_, model.transitions_ = weights / n, transitions / n
+    return model
 
 
 def f1(reference: set[Any], predicted: set[Any]) -> float:
@@ -218,36 +208,72 @@ def train_segmenter(data: Path, out: Path, also: Path | None = None, seed: int =
     Returns
     -------
     dict
-        Figures, as in ``meta.json``.
+        The words' F1 by part, as in ``meta.json``.
     """
     bank = read_folder(data)
-    train = [plain_words(s) for s in bank.train] + further_words(bank)
-    dev = [plain_words(s) for s in bank.dev]
-    _, n_epochs = _fit_words(train, MAX_EPOCHS, seed, dev)
-    parts, _ = _fit_words(train + dev, n_epochs, seed)
+    parts = fit_words([plain_words(s) for s in bank.train + bank.dev] + further_words(bank), also, seed)
     out.mkdir(parents=True, exist_ok=True)
     tables = save_pkuseg(out, *parts)
     figures = score_words(bank, tables)
-    _write_card(out, bank, figures, n_epochs, seed)
+    files = [*(path for path in bank.files if path.suffix == ".conllu"), *([] if also is None else plain_files(also))]
+    meta = {
+        "format": FORMAT,
+        "scale": SCALE,
+        "seed": seed,
+        "data": {path.name: checksum(path) for path in files},
+        "figures": {part: {"words": score} for part, score in figures.items()},
+    }
+    save_meta(out, "segmenter", meta)
+    write_card(out)
     return figures
 
 
-def fit_tables(bank: Treebank, seed: int) -> decode.Tables:
-    """Fit a segmenter for the tagger to work on; nothing is written."""
-    train = [plain_words(s) for s in bank.train + bank.dev] + further_words(bank)
-    parts, _ = _fit_words(train, MAX_EPOCHS, seed)
-    data, weights = to_pkuseg(*parts)
+def fit_words(gold: Sequence[Words], also: Path | None, seed: int) -> tuple[Crf, dict[str, int], Lexicon]:
+    """Fit a segmenter on gold words and, with `also`, on what a teacher says of plain text."""
+    gold = [*gold, *with_latin(gold, seed)]
+    silver = [] if also is None else label_plain(gold, also, seed)
+    lexicon = Lexicon(gold, silver)
+    index = number_features(gold, lexicon.features)
+    for name in number_features(silver, lexicon.features, MIN_SILVER_COUNT) if silver else ():
+        index.setdefault(name, len(index))
+    sample = pack([*gold * (GOLD_COPIES if silver else 1), *silver], lexicon.features, index)
+    return fit(sample, index, STUDENT_EPOCHS if silver else GOLD_EPOCHS, seed), index, lexicon
+
+
+def fit_tables(bank: Treebank, also: Path | None, seed: int) -> decode.Tables:
+    """Fit a segmenter for a tagger to work on; nothing is written."""
+    gold = [plain_words(s) for s in bank.train + bank.dev] + further_words(bank)
+    data, weights = to_pkuseg(*fit_words(gold, also, seed))
     return decode.build_tables(data, weights, SCALE)
 
 
-def _fit_words(
-    train: Sequence[Words], n_epochs: int, seed: int, dev: Sequence[Words] | None = None
-) -> tuple[tuple[Crf, dict[str, int], Lexicon], int]:
-    lexicon = Lexicon(train)
-    index = number_features(train, lexicon)
-    dev_sample = None if dev is None else pack(dev, lexicon, index)
-    model, n_epochs = fit(pack(train, lexicon, index), index, n_epochs, seed, dev_sample)
-    return (model, index, lexicon), n_epochs
+def label_plain(gold: Sequence[Words], folder: Path, seed: int) -> list[list[str]]:
+    """Segment plain text by a teacher, who knows besides how firmly its characters hold together."""
+    files = plain_files(folder)
+    if not files:
+        raise ConfigError(f"{folder} has no *.jsonl.gz to learn further words from")
+    cohesion, lexicon = Cohesion(read_texts(files)), Lexicon(gold)
+
+    def extract(words: Words) -> list[list[str]]:
+        pairs = zip(lexicon.features(words), cohesion.features(words), strict=True)
+        return [names + further for names, further in pairs]
+
+    index = number_features(gold, extract)
+    teacher = fit(pack(gold, extract, index), index, TEACHER_EPOCHS, seed)
+    pieces = [sentence.split() for sentence in sample_sentences(files, SILVER_CHARS, seed)]
+    chunks = (pieces[i : i + LABEL_CHUNK] for i in range(0, len(pieces), LABEL_CHUNK))
+    return [words for chunk in chunks for words in _label(chunk, pack(chunk, extract, index), teacher)]
+
+
+def _label(sentences: Sequence[Words], sample: Sample, model: Crf) -> list[list[str]]:
+    """Segment sentences that are packed; white space, between their given pieces, stays a border."""
+    tags = decode_sparse(sample.sentences, sample.offsets, sample.features, model.weights_, model.transitions_)
+    labelled = []
+    for begin, pieces in zip(sample.sentences.tolist(), sentences, strict=False):
+        text, ends = "".join(pieces), set(accumulate(len(piece) for piece in pieces))
+        cuts = [i for i in range(len(text)) if i == 0 or tags[begin + i] <= SINGLE or i in ends]
+        labelled.append([text[a:b] for a, b in pairwise([*cuts, len(text)])])
+    return labelled
 
 
 def plain_words(sentence: Sentence) -> list[str]:
@@ -258,20 +284,6 @@ def plain_words(sentence: Sentence) -> list[str]:
 def further_words(bank: Treebank) -> list[list[str]]:
     """The trainable sentences of the further genres, in simplified script."""
     return [simplified(plain_words(sentence)) for part in bank.more.values() for sentence in part]
-
-
-def simplified(words: Words) -> list[str]:
-    """Convert words to simplified script; one whose length would change stays."""
-    from opencc import OpenCC  # noqa: PLC0415 - a second to load, for training alone
-
-    global _CONVERTER  # noqa: PLW0603 - made once
-    if _CONVERTER is None:
-        _CONVERTER = OpenCC("t2s")
-    converted = [_CONVERTER.convert(word) for word in words]
-    return [new if len(new) == len(old) else old for new, old in zip(converted, words, strict=True)]
-
-
-_CONVERTER: Any = None
 
 
 def to_pkuseg(model: Crf, index: Mapping[str, int], lexicon: Lexicon) -> tuple[dict[str, Any], NDArray[np.float64]]:
@@ -313,7 +325,9 @@ def _mentioned(name: str) -> list[str]:
 def score_words(bank: Treebank, tables: decode.Tables) -> dict[str, float]:
     """The words' F1 from raw text on what was not trained on."""
     parts = {"dev": bank.dev, "test": bank.test, **bank.held_out}
-    return {name: round(words_f1(part, tables, convert=name in bank.held_out), 2) for name, part in parts.items() if part}
+    return {
+        name: round(words_f1(part, tables, convert=name in bank.held_out), 2) for name, part in parts.items() if part
+    }
 
 
 def words_f1(sentences: Sequence[Sentence], tables: decode.Tables, *, convert: bool = False) -> float:
@@ -324,16 +338,7 @@ def words_f1(sentences: Sequence[Sentence], tables: decode.Tables, *, convert: b
     ends = np.cumsum([len(text) for text in texts])
     spans = np.stack([ends - [len(text) for text in texts], ends], axis=1).astype(np.int32)
     found = decode.decode(decode.to_codes("".join(texts)), spans, tables)
-    gold = set()
+    gold: set[tuple[int, int]] = set()
     for (start, _), sentence in zip(spans.tolist(), sentences, strict=True):
         gold.update((start + a, start + b) for a, b in sentence.spans())
     return f1(gold, {(a, b) for a, b in found.tolist()})
-
-
-def _write_card(out: Path, bank: Treebank, figures: Mapping[str, float], n_epochs: int, seed: int) -> None:
-    files = {path.name: checksum(path) for path in bank.files if path.suffix == ".conllu"}
-    save_meta(
-        out,
-        "segmenter",
-        {"format": 1, "scale": SCALE, "epochs": n_epochs, "seed": seed, "data": files, "words_f1": dict(figures)},
-    )

@@ -9,7 +9,8 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels import decode, decode_tags
-from pipeline.kernels.crf import Crf, decode_sparse
+from pipeline.kernels.crf import Crf, Reals
 from pipeline.kernels.decode_tags import DIGIT, HAN, KANA, LATIN, NUMERAL, OTHER, PUNCT
-from pipeline.tag import Tagger, make_tagger
-from pipeline.training import clusters, segmenter
+from pipeline.segment import load_segmenter
+from pipeline.tag import FORMAT, Tagger, make_tagger
+from pipeline.training import lexicon as lexicon_module
+from pipeline.training import segmenter
+from pipeline.training.cards import write_card
 from pipeline.training.conllu import NAMES, Sentence, Treebank, name_spans, read_folder
+from pipeline.training.plain import plain_files, read_texts, simplified
 from pipeline.weights import checksum, save_meta
 
 Offsets = list[tuple[int, int]]
@@ -30,25 +35,42 @@ NAME_TAGS = ("O", *(f"{begin}-{label}" for label in NAMES for begin in "BI"))
 HAN_NUMERALS = "〇零一二三四五六七八九十百千万亿兆两"
 HAN_FIRST, HAN_END = 0x3400, 0xA000
 KANA_FIRST, KANA_END = 0x3040, 0x3100
+SCALE = 24  # weights are rounded to multiples of 1 / SCALE
 MAX_WEIGHT = 127
-MIN_WEIGHT = 3  # of 24: a feature that never weighs as much is left out, at no loss on dev
+MIN_WEIGHT = 3  # of SCALE: a feature that never weighs as much is left out, at no loss on dev
 MIN_TAG_COUNT = 3  # a pair of tags seen less often is learnt as the most frequent pair of its UPOS
 LINE = 64  # bytes of a cache line
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one of the two CRFs is fitted; tuned on GSDSimp dev."""
+    """How one of the two CRFs is fitted; tuned on GSDSimp dev.
 
+    Parameters
+    ----------
+    templates : tuple of Template
+        What it sees.
+    n_epochs : int
+    n_runs : int
+        Fits with other seeds, whose weights are averaged.
+    dropout : float
+        How often a feature is hidden.
+    """
+
+    templates: tuple[decode_tags.Template, ...]
     n_epochs: int
-    rate: float
-    l2: float
+    n_runs: int
     dropout: float
-    scale: int  # weights are rounded to multiples of 1 / scale
+    rate: float = 0.2
+    l2: float = 1e-4
 
 
-TAG_RECIPE = Recipe(n_epochs=6, rate=0.2, l2=1e-4, dropout=0.2, scale=24)
-NAME_RECIPE = Recipe(n_epochs=8, rate=0.2, l2=1e-4, dropout=0.4, scale=24)
+BASIC, BY_TAG, BY_NAME = decode_tags.BASIC_TEMPLATES, decode_tags.TAG_TEMPLATES, decode_tags.NAME_TEMPLATES
+TAG_RECIPE = Recipe(BASIC + BY_TAG, n_epochs=6, n_runs=1, dropout=0.2)
+NAME_RECIPE = Recipe(BASIC + BY_NAME, n_epochs=8, n_runs=3, dropout=0.4)
+# The taggers that tag plain text for the lexicon.
+FIRST_RECIPES = Recipe(BASIC, n_epochs=4, n_runs=1, dropout=0.2), Recipe(BASIC, n_epochs=6, n_runs=1, dropout=0.4)
+N_FOLDS = 4
 
 
 def code_point_tables() -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
@@ -67,7 +89,7 @@ def _fold(char: str) -> str:
         return char
     folded = unicodedata.normalize("NFKC", char).lower()
     if len(folded) == 1 and HAN_FIRST <= ord(folded) < HAN_END:
-        folded = segmenter.simplified([folded])[0]
+        folded = simplified([folded])[0]
     if len(folded) != 1 or ord(folded) >= decode.N_BMP:
         return char
     return "0" if "0" <= folded <= "9" else folded
@@ -123,10 +145,9 @@ def look_up(hashes: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np
     return np.where(known[at] == hashes, at, -1).astype(np.int32)
 
 
-def fit(
-    hashes: NDArray[np.uint64], sents: decode.Ints, tags: NDArray[np.int32], n_tags: int, recipe: Recipe, seed: int
-) -> tuple[Crf, NDArray[np.uint64]]:
-    """Fit one CRF.
+@dataclass(frozen=True)
+class Sample:
+    """What one CRF learns from.
 
     Parameters
     ----------
@@ -134,29 +155,45 @@ def fit(
     sents : ndarray of int32, shape (n_sents, 2)
         Ranges of tokens.
     tags : ndarray of int32, shape (n_tokens,)
-    n_tags : int
-    recipe : Recipe
-    seed : int
+    """
+
+    hashes: NDArray[np.uint64]
+    sents: decode.Ints
+    tags: NDArray[np.int32]
+
+    def joined(self, other: Sample) -> Sample:
+        """Both samples as one."""
+        sents = np.concatenate([self.sents, other.sents + len(self.tags)]).astype(np.int32)
+        return Sample(np.concatenate([self.hashes, other.hashes]), sents, np.concatenate([self.tags, other.tags]))
+
+
+def fit(sample: Sample, n_tags: int, recipe: Recipe, seed: int) -> tuple[Crf, NDArray[np.uint64]]:
+    """Fit one CRF.
 
     Returns
     -------
     model : Crf
-        Its weights are the mean over the epochs from the third.
+        Its weights are the mean over the epochs from the third, and over the runs.
     known : ndarray of uint64
         The hash of each of its features, ascending.
     """
-    known = np.unique(hashes)
-    model = Crf(len(known), n_tags, recipe.rate, recipe.l2)
-    sample = (*_ranges(hashes, sents), look_up(hashes.ravel(), known))
+    known = np.unique(sample.hashes)
+    columns = (*_ranges(sample.hashes, sample.sents), look_up(sample.hashes.ravel(), known), sample.tags)
     dropout = np.full(len(known), recipe.dropout, np.float32)
-    rng = np.random.default_rng(seed)
-    weights, transitions, n = np.zeros_like(model.weights_), np.zeros_like(model.transitions_), 0
-    for epoch in range(1, recipe.n_epochs + 1):
-        order = rng.permutation(len(sents)).astype(np.int32)
-        model.fit_epoch(*sample, tags, dropout, order, seed + epoch)
-        if epoch >= segmenter.AVERAGE_FROM:
-            weights, transitions, n = weights + model.weights_, transitions + model.transitions_, n + 1
-    model.weights_, model.transitions_ = weights / n, transitions / n
+    weights: Reals = np.zeros((len(known), n_tags), np.float32)
+    transitions: Reals = np.zeros((n_tags, n_tags), np.float32)
+    n = 0
+    for run in range(recipe.n_runs):
+        model = Crf(len(known), n_tags, recipe.rate, recipe.l2)
+        rng = np.random.default_rng(seed + run)
+        for epoch in range(1, recipe.n_epochs + 1):
+            order = rng.permutation(len(sample.sents)).astype(np.int32)
+            model.fit_epoch(*columns, dropout, order, seed + 100 * run + epoch)
+            if epoch >= segmenter.AVERAGE_FROM:
+                weights += model.weights_
+                transitions += model.transitions_
+                n += 1
+    model.weights_, model.transitions_ = weights / np.float32(n), transitions / np.float32(n)
     return model, known
 
 
@@ -167,7 +204,7 @@ def _ranges(hashes: NDArray[np.uint64], sents: decode.Ints) -> tuple[NDArray[np.
 
 
 def merge_weights(
-    models: Sequence[tuple[Crf, NDArray[np.uint64]]], recipes: Sequence[Recipe]
+    models: Sequence[tuple[Crf, NDArray[np.uint64]]],
 ) -> tuple[NDArray[np.uint64], NDArray[np.int8], list[NDArray[np.int32]]]:
     """Round the weights of CRFs and lay them side by side.
 
@@ -175,54 +212,21 @@ def merge_weights(
     -------
     hashes : ndarray of uint64, shape (n_rows,)
         The features that weigh something.
-    weights : ndarray of int8, shape (n_rows, n_tags of all models)
+    weights : ndarray of int8, shape (n_rows, n_columns)
+        The tags of all models, padded to whole cache lines.
     edges : list of ndarray of int32
         The transitions of each model, on the scale of its weights.
     """
     known = np.unique(np.concatenate([hashes for _, hashes in models]))
     columns, edges = [], []
-    for (model, hashes), recipe in zip(models, recipes, strict=True):
+    for model, hashes in models:
         rounded = np.zeros((len(known), model.weights_.shape[1]), np.int8)
-        rounded[look_up(hashes, known)] = np.clip(np.round(model.weights_ * recipe.scale), -MAX_WEIGHT, MAX_WEIGHT)
+        rounded[look_up(hashes, known)] = np.clip(np.round(model.weights_ * SCALE), -MAX_WEIGHT, MAX_WEIGHT)
         columns.append(rounded)
-        edges.append(np.round(model.transitions_ * recipe.scale).astype(np.int32))
+        edges.append(np.round(model.transitions_ * SCALE).astype(np.int32))
     weights = np.concatenate(columns, axis=1)
     keep = np.any(np.abs(weights) >= MIN_WEIGHT, axis=1)
-    padding = -weights.shape[1] % LINE
-    return known[keep], np.pad(weights[keep], ((0, 0), (0, padding))), edges
-
-
-def train_tagger(data: Path, out: Path, also: Path | None = None, seed: int = 1) -> dict[str, Any]:
-    """Fit a tagger on a treebank folder and write its model folder.
-
-    Parameters
-    ----------
-    data : Path
-        See `pipeline.training.conllu`; train needs XPOS and names.
-    out : Path
-        The model folder to write.
-    also : Path or None
-        A folder of plain text (``*.jsonl.gz`` rows with ``text``) to learn word clusters from.
-    seed : int
-        For the order of sentences and what is hidden.
-
-    Returns
-    -------
-    dict
-        Figures, as in ``meta.json``.
-    """
-    bank = read_folder(data)
-    words = segmenter.fit_tables(bank, seed)
-    fold, kinds = code_point_tables()
-    lexicon = decode_tags.Lexicon(fold, kinds, *clusters.learn(bank, also, words, fold, seed))
-    tagger = fit_tagger(bank.train + bank.dev, lexicon, seed)
-    figures = {name: score(part, tagger, words) for name, part in (("dev", bank.dev), ("test", bank.test)) if part}
-    out.mkdir(parents=True, exist_ok=True)
-    save_tagger(out, tagger)
-    files = {path.name: checksum(path) for path in bank.files}
-    meta = {"format": 1, "tags": _tag_pairs(tagger), "labels": tagger.labels, "seed": seed, "data": files}
-    save_meta(out, "tagger", {**meta, "figures": figures})
-    return figures
+    return known[keep], np.pad(weights[keep], ((0, 0), (0, -weights.shape[1] % LINE))), edges
 
 
 def tag_inventory(sentences: Sequence[Sentence]) -> dict[tuple[str, str], tuple[str, str]]:
@@ -235,33 +239,144 @@ def tag_inventory(sentences: Sequence[Sentence]) -> dict[tuple[str, str], tuple[
     }
 
 
-def fit_tagger(sentences: Sequence[Sentence], lexicon: decode_tags.Lexicon, seed: int) -> Tagger:
-    """Fit tags and names on gold words."""
-    stand_in = tag_inventory(sentences)
-    tags = sorted(set(stand_in.values()))
-    templates = decode_tags.compile_templates()
+class Fitter:
+    """Fits taggers on parts of the data, with lexicons made for them.
+
+    Parameters
+    ----------
+    sentences : sequence of Sentence
+        What tags are learnt from, and names where they are annotated.
+    named : sequence of Sentence
+        What names are learnt from besides.
+    seed : int
+    """
+
+    def __init__(self, sentences: Sequence[Sentence], named: Sequence[Sentence], seed: int) -> None:
+        self.sentences = sentences
+        self.named = [sentence for sentence in named if sentence.names is not None]
+        self.seed = seed
+        self.stand_in = tag_inventory(sentences)
+        self.tags = sorted(set(self.stand_in.values()))
+
+    def fit_first(self, lexicon: decode_tags.Lexicon, skip: int = -1) -> Tagger:
+        """Fit a tagger that knows nothing of tags in plain text, on all folds but one."""
+        sentences = [s for i, s in enumerate(self.sentences) if i % N_FOLDS != skip]
+        named = [s for i, s in enumerate(self.named) if i % N_FOLDS != skip]
+        tag_recipe, name_recipe = FIRST_RECIPES
+        tag_sample = self.tag_sample(sentences, lexicon, tag_recipe)
+        name_sample = self.name_sample([*sentences, *named], lexicon, name_recipe)
+        return self.assemble(lexicon, (tag_sample, tag_recipe), (name_sample, name_recipe))
+
+    def fit_final(self, lexicon: decode_tags.Lexicon, fold_lexicons: Sequence[decode_tags.Lexicon]) -> Tagger:
+        """Fit the tagger; each fold sees a lexicon made without it, as new text will."""
+        tag_samples, name_samples = [], []
+        for i, fold_lexicon in enumerate(fold_lexicons):
+            sentences, named = self.sentences[i::N_FOLDS], self.named[i::N_FOLDS]
+            tag_samples.append(self.tag_sample(sentences, fold_lexicon, TAG_RECIPE))
+            name_samples.append(self.name_sample([*sentences, *named], fold_lexicon, NAME_RECIPE))
+        tag_sample, name_sample = reduce(Sample.joined, tag_samples), reduce(Sample.joined, name_samples)
+        return self.assemble(lexicon, (tag_sample, TAG_RECIPE), (name_sample, NAME_RECIPE))
+
+    def tag_sample(self, sentences: Sequence[Sentence], lexicon: decode_tags.Lexicon, recipe: Recipe) -> Sample:
+        """Get what a CRF learns tags from."""
+        number = {tag: i for i, tag in enumerate(self.tags)}
+        pairs = (pair for s in sentences for pair in zip(s.upos, s.xpos, strict=True))
+        return _sample(sentences, [number[self.stand_in[pair]] for pair in pairs], lexicon, recipe)
+
+    def name_sample(self, sentences: Sequence[Sentence], lexicon: decode_tags.Lexicon, recipe: Recipe) -> Sample:
+        """Get what a CRF learns names from."""
+        sentences = [s for s in sentences if s.names is not None]
+        tags = [NAME_TAGS.index(tag) for s in sentences for tag in s.names or ()]
+        return _sample(sentences, tags, lexicon, recipe)
+
+    def assemble(
+        self, lexicon: decode_tags.Lexicon, tags: tuple[Sample, Recipe], names: tuple[Sample, Recipe]
+    ) -> Tagger:
+        """Fit both CRFs and lay their weights out."""
+        tag_model = fit(tags[0], len(self.tags), tags[1], self.seed)
+        name_model = fit(names[0], len(NAME_TAGS), names[1], self.seed)
+        known, weights, edges = merge_weights([tag_model, name_model])
+        slots = decode_tags.place_rows(known)
+        used = tuple(dict.fromkeys(tags[1].templates + names[1].templates))
+        tables = decode_tags.Tables(decode_tags.compile_templates(used), slots, weights, *edges)
+        return make_tagger(lexicon, tables, self.tags, NAMES)
+
+
+def _sample(sentences: Sequence[Sentence], tags: list[int], lexicon: decode_tags.Lexicon, recipe: Recipe) -> Sample:
     batch = Batch.of(sentences, [sentence.spans() for sentence in sentences])
+    templates = decode_tags.compile_templates(recipe.templates)
     hashes = decode_tags.hash_sentences(batch.codes, batch.tokens, batch.sents, lexicon, templates)
-    number = {tag: i for i, tag in enumerate(tags)}
-    gold = np.array([number[stand_in[pair]] for s in sentences for pair in zip(s.upos, s.xpos, strict=True)], np.int32)
-    tag_model = fit(hashes, batch.sents, gold, len(tags), TAG_RECIPE, seed)
-    named = [s for s in sentences if s.names is not None]
-    batch = Batch.of(named, [sentence.spans() for sentence in named])
-    hashes = decode_tags.hash_sentences(batch.codes, batch.tokens, batch.sents, lexicon, templates)
-    gold = np.array([NAME_TAGS.index(tag) for s in named for tag in s.names or ()], np.int32)
-    name_model = fit(hashes, batch.sents, gold, len(NAME_TAGS), NAME_RECIPE, seed)
-    known, weights, edges = merge_weights([tag_model, name_model], [TAG_RECIPE, NAME_RECIPE])
-    tables = decode_tags.Tables(templates, decode_tags.place_rows(known), weights, *edges)
-    return make_tagger(lexicon, tables, tags, NAMES)
+    return Sample(hashes, batch.sents, np.array(tags, np.int32))
 
 
-def _tag_pairs(tagger: Tagger) -> list[tuple[str, str]]:
-    return [(tagger.upos[u], tagger.xpos[x]) for u, x in zip(tagger.upos_of, tagger.xpos_of, strict=True)]
+def train_tagger(
+    data: Path, out: Path, also: Path | None = None, seed: int = 1, words: Path | None = None
+) -> dict[str, Any]:
+    """Fit a tagger on a treebank folder and write its model folder.
 
+    Parameters
+    ----------
+    data : Path
+        See `pipeline.training.conllu`; train needs XPOS and names.
+    out : Path
+        The model folder to write.
+    also : Path or None
+        A folder of plain text (``*.jsonl.gz`` rows with ``text``) to learn the lexicon from; without it the
+        treebank's own text has to do.
+    seed : int
+        For the order of sentences and what is hidden.
+    words : Path or None
+        The folder of the segmenter that the tagger will follow; None fits one on the same data.
 
-def save_tagger(out: Path, tagger: Tagger) -> None:
-    """Write a tagger's arrays."""
+    Returns
+    -------
+    dict
+        Figures, as in ``meta.json``.
+    """
+    bank = read_folder(data)
+    tables = segmenter.fit_tables(bank, also, seed) if words is None else load_segmenter(words)
+    tagger = fit_tagger(bank, bank.train + bank.dev, tables, also, seed)
+    figures = {name: score(part, tagger, tables) for name, part in (("dev", bank.dev), ("test", bank.test)) if part}
+    out.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(out / "tables.npz", **tagger.lexicon._asdict(), **tagger.tables._asdict())
+    files = [*bank.files, *([] if also is None else plain_files(also))]
+    meta = {
+        "format": FORMAT,
+        "tags": [(tagger.upos[u], tagger.xpos[x]) for u, x in zip(tagger.upos_of, tagger.xpos_of, strict=True)],
+        "labels": tagger.labels,
+        "seed": seed,
+        "data": {path.name: checksum(path) for path in files},
+        "figures": figures,
+    }
+    save_meta(out, "tagger", meta)
+    write_card(out)
+    return figures
+
+
+def fit_tagger(
+    bank: Treebank, sentences: Sequence[Sentence], words: decode.Tables, also: Path | None, seed: int
+) -> Tagger:
+    """Fit a tagger on sentences, with what plain text and the further genres' names add."""
+    fold, kinds = code_point_tables()
+    texts = [s.text for s in sentences] + list(read_texts(plain_files(also)) if also is not None else [])
+    plain = lexicon_module.segment(texts, words, fold)
+    base, slot_words = lexicon_module.build(plain, fold, kinds, seed)
+    fitter = Fitter(sentences, [simplified_sentence(s) for part in bank.more.values() for s in part], seed)
+
+    def with_tags(skip: int = -1) -> decode_tags.Lexicon:
+        first = fitter.fit_first(base, skip)
+        tags, names = decode_tags.decode_tags(plain.codes, plain.tokens, plain.sents, base, first.tables)
+        return lexicon_module.add_tags(base, slot_words, plain, first.xpos_of[tags], names)
+
+    return fitter.fit_final(with_tags(), [with_tags(skip) for skip in range(N_FOLDS)])
+
+
+def simplified_sentence(sentence: Sentence) -> Sentence:
+    """Convert a sentence to simplified script, if that keeps all lengths; else as it is."""
+    text, words = simplified([sentence.text])[0], tuple(simplified(sentence.words))
+    if len(text) != len(sentence.text) or "".join(text.split()) != "".join("".join(words).split()):
+        return sentence
+    return replace(sentence, text=text, words=words)
 
 
 def score(sentences: Sequence[Sentence], tagger: Tagger, words: decode.Tables) -> dict[str, float]:

@@ -1,0 +1,170 @@
+"""What recurring across a publisher says of a line: its support, its place, and the log-odds that they add."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.doc import FloatArray, IntArray
+from pipeline.kernels.lines import MIN_SOLID, Classes, is_newline
+from pipeline.kernels.ngrams import Points
+from pipeline.tables import END, INVISIBLE, char_classes
+
+SUPPORT_COLUMNS = ("share", "log_documents", "near", "middle", "enclosed", "company", "framed")
+"""What is known of a line: the share of the publisher's documents that have it and the logarithm of their number (both
+0 without a template), whether only its near key recurs, the share of the document's own running text on the side with
+less of it (0 at the margins, 0.5 in the middle), how much support its neighbours on both sides have, which share of its
+neighbours on the better side have any, and whether any line of the document has a template."""
+
+REACH = 3
+"""Lines on each side that enclose a line."""
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def find_text_lines(points: Points, sents: IntArray) -> IntArray:
+    """Group sentences into lines: a new one where a newline stands between two sentences.
+
+    Parameters
+    ----------
+    points : ndarray of uint32, shape (n_chars,)
+    sents : ndarray of int32, shape (n_sents, 2)
+
+    Returns
+    -------
+    ndarray of int32, shape (n_lines, 2)
+    """
+    lines = np.empty((len(sents), 2), dtype=np.int32)
+    n = 0
+    for s in range(len(sents)):
+        new = s == 0
+        if not new:
+            for i in range(sents[s - 1, 1], sents[s, 0]):
+                new |= is_newline(points[i])
+        if new:
+            lines[n, 0] = sents[s, 0]
+            n += 1
+        lines[n - 1, 1] = sents[s, 1]
+    return lines[:n].copy()
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _own_text(points: Points, lines: IntArray, has: NDArray[np.bool_], classes: Classes) -> NDArray[np.int64]:
+    """Visible characters of each line that is running text without support, else 0."""
+    own = np.zeros(len(lines), dtype=np.int64)
+    for i in range(len(lines)):
+        visible, ends = 0, False
+        for at in range(lines[i, 0], lines[i, 1]):
+            visible += (classes[points[at]] & INVISIBLE) == 0
+            ends |= (classes[points[at]] & END) != 0
+        if not has[i] and ends and visible >= MIN_SOLID:
+            own[i] = visible
+    return own
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _place(own: NDArray[np.int64], rows: NDArray[np.int64], share: FloatArray, out: FloatArray) -> None:
+    """Fill the columns ``middle``, ``enclosed`` and ``company``; a line's own repetitions are no neighbours."""
+    total, n, before = own.sum(), len(own), 0
+    for i in range(n):
+        after = total - before - own[i]
+        if total:
+            out[i, 3] = min(before, after) / total
+        above = below = np.float32(0)
+        n_above = n_below = 0
+        for k in range(1, REACH + 1):
+            if i < k:
+                above = max(above, np.float32(i + 1 == k))
+            elif rows[i - k] != rows[i]:
+                above = max(above, share[i - k])
+                n_above += share[i - k] > 0
+            if i + k >= n:
+                below = max(below, np.float32(i + k == n))
+            elif rows[i + k] != rows[i]:
+                below = max(below, share[i + k])
+                n_below += share[i + k] > 0
+        out[i, 4] = 0 if own[i] else min(above, below)
+        out[i, 5] = max(n_above, n_below) / REACH
+        before += own[i]
+
+
+def place_support(
+    points: Points,
+    lines: IntArray,
+    rows: NDArray[np.int64],
+    share: NDArray[np.float64],
+    documents: NDArray[np.int64],
+    near: NDArray[np.bool_],
+) -> FloatArray:
+    """Get what is known of every line of a document.
+
+    Parameters
+    ----------
+    points : ndarray of uint32, shape (n_chars,)
+    lines : ndarray of int32, shape (n_lines, 2)
+    rows : ndarray of int64, shape (n_lines,)
+        The number of each line's template; -1 for none.
+    share : ndarray of float64, shape (n_lines,)
+    documents : ndarray of int64, shape (n_lines,)
+    near : ndarray of bool, shape (n_lines,)
+        Whether only the line's near key has a template.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_lines, len(SUPPORT_COLUMNS))
+    """
+    out = np.zeros((len(lines), len(SUPPORT_COLUMNS)), dtype=np.float32)
+    has = rows >= 0
+    out[has, 0] = share[has]
+    out[has, 1] = np.log(documents[has])
+    out[has, 2] = near[has]
+    if has.any():
+        out[:, 6] = 1
+        _place(_own_text(points, lines, has, char_classes()), rows, out[:, 0].copy(), out)
+    return out
+
+
+LOG_ODDS_CAP = 8.0
+"""A line's own log-odds count as if they were no further from 0."""
+
+MAX_EXTRA, MAX_LONE = 5.0, 1.0
+"""What support adds at most to a line, and to one none of whose neighbours has any: frames recur in blocks; what recurs
+alone is rather a slogan, a series' heading, a line of dialogue. Support alone does not overrule a clear verdict."""
+
+MIN_EXTRA = -1.0
+"""What a line without support loses at most, where other lines of its document have some; the fit says -2.7, but it
+knows only publishers whose frames recur."""
+
+_MIDDLE = -4.0
+"""Chosen, not fitted: what recurs between paragraphs is as often the article's own as an advertisement."""
+
+_BASE, _SHARE, _LOG_DOCUMENTS, _NEAR, _ENCLOSED, _COMPANY, _OWN = -3.03, 4.44, 0.22, -0.93, 2.45, 0.89, -0.29
+_LONE_BASE, _LONE_ENCLOSED = -2.67, 3.51
+"""Fitted by `benchmarks/fit_support.py`: logistic regressions on the lines with and without a template of simulated
+publishers, frames and bodies from the train pages, classified by models that had seen neither; a recurring body line
+counts double. Lines of the body that recur do so on up to half of the publisher's pages."""
+
+
+def support_log_odds(support: FloatArray, log_odds: FloatArray) -> FloatArray:
+    """What the support of lines adds to their log-odds of boilerplate.
+
+    A line with a template gains up to `MAX_EXTRA`, or `MAX_LONE`. One without, in a document of which other lines have
+    one, loses up to ``-MIN_EXTRA``: what the frame does to its neighbours must not cost body. All others stay.
+
+    Parameters
+    ----------
+    support : ndarray of float32, shape (n_lines, len(SUPPORT_COLUMNS))
+    log_odds : ndarray of float32, shape (n_lines,)
+        Of boilerplate, from the line and its neighbourhood.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_lines,)
+    """
+    share, log_documents, near, middle, enclosed, company, framed = support.T
+    own = np.clip(log_odds, -LOG_ODDS_CAP, LOG_ODDS_CAP)
+    extra = _BASE + _SHARE * share + _LOG_DOCUMENTS * log_documents + _NEAR * near + _MIDDLE * middle
+    extra += _ENCLOSED * enclosed + _COMPANY * company + _OWN * own
+    extra = np.clip(extra, 0, np.where(company > 0, MAX_EXTRA, MAX_LONE))
+    alone = np.clip(_LONE_BASE + _LONE_ENCLOSED * enclosed, MIN_EXTRA, 0) * framed
+    return np.asarray(np.where(share > 0, extra, alone), dtype=np.float32)
