@@ -11,7 +11,7 @@ from pipeline.config import Config
 from pipeline.segment import load_segmenter
 from pipeline.tag import load_tagger
 from pipeline.training import tagger
-from pipeline.training.conllu import read_conllu
+from pipeline.training.conllu import read_folder
 from pipeline.training.labelled import read_pages
 from pipeline.training.score import find_floors, missed_floors, score
 
@@ -36,7 +36,7 @@ def test_the_shipped_classifier_holds_its_floors(key: str) -> None:
 def test_the_shipped_words_tags_and_names_hold_their_floors(shared: Path) -> None:
     """Scored from raw text, words predicted."""
     floors = json.loads(FLOORS.read_text(encoding="utf-8"))["ud:gsdsimp-test"]
-    sentences = read_conllu(shared / "data" / "ud" / "gsdsimp-test.conllu")
+    sentences = read_folder(shared / "data" / "ud").test
     config = Config()
     figures = tagger.score(sentences, load_tagger(config.tag.model), load_segmenter(config.segment.model))
     assert missed_floors(figures, floors) == []

@@ -18,6 +18,10 @@ Bounds = NDArray[np.int64]
 _NEWLINE = 0x0A
 
 
+MAX_BRACKET = 60
+"""Code points of the longest bracket that is judged apart from its line."""
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A batch of documents as arrays; offsets count from the start of the batch's joined text.
@@ -27,7 +31,7 @@ class Table:
     points, folded : ndarray of uint32, shape (n_chars,)
         The documents' texts one after another, a newline between them; as they are, and folded for n-grams.
     lines : ndarray of int32, shape (n_lines, 2)
-        Every line that holds a sentence.
+        Every line that holds a sentence, without the short bracket that may close it.
     line_bounds : ndarray of int64, shape (n_docs + 1,)
         Lines of document d: from ``line_bounds[d]`` to ``line_bounds[d + 1]``.
     sents : ndarray of int32, shape (n_sents, 2)
@@ -51,6 +55,15 @@ class Table:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _is_bracket(points: Points, sent: IntArray) -> bool:
+    """Whether a sentence is one short bracket, as credits glued to a line are: it is judged apart from the line."""
+    first, last = points[sent[0]], points[sent[1] - 1]
+    opens = first == 0xFF08 or first == 0x28 or first == 0x3010 or first == 0x5B  # （ ( 【 [
+    closes = last == 0xFF09 or last == 0x29 or last == 0x3011 or last == 0x5D  # ） ) 】 ]
+    return opens and closes and sent[1] - sent[0] <= MAX_BRACKET
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _lines_of(
     points: Points, sents: IntArray, sent_bounds: Bounds
 ) -> tuple[IntArray, NDArray[np.int64], NDArray[np.int64]]:
@@ -68,7 +81,8 @@ def _lines_of(
             if new:
                 lines[n, 0] = sents[s, 0]
                 n += 1
-            lines[n - 1, 1] = sents[s, 1]
+            if new or not _is_bracket(points, sents[s]):
+                lines[n - 1, 1] = sents[s, 1]
             sent_line[s] = n - 1
         line_bounds[d + 1] = n
     return lines[:n].copy(), line_bounds, sent_line
