@@ -105,6 +105,9 @@ def run(
     input_format: Annotated[
         str | None, typer.Option("--input-format", help="Format of standard input, such as jsonl.")
     ] = None,
+    templates: Annotated[
+        Path | None, typer.Option("--templates", help="templates.jsonl of an earlier run, instead of counting.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Annotate a heap of articles into a corpus."""
@@ -113,7 +116,17 @@ def run(
 
     if engine != "local":
         raise ConfigError(f"--engine {engine}: known engines: local")
-    options = RunOptions(inputs, out, load_config(config), file_format, workers, fresh, keep_source, input_format)
+    options = RunOptions(
+        inputs,
+        out,
+        load_config(config),
+        file_format,
+        workers,
+        fresh=fresh,
+        keep_source=keep_source,
+        input_format=input_format,
+        templates=templates,
+    )
     with _progress_bar() as (announce, progress):
         result = run_corpus(options, _stdin_for(inputs), announce, progress)
     if as_json:
@@ -134,6 +147,8 @@ def _print_summary(result: RunResult, out: Path) -> None:
     table.add_column(justify="right")
     table.add_row("documents", f"{result.n_written:,}")
     table.add_row("set aside", f"{result.n_rejected:,}")
+    if result.n_dropped:
+        table.add_row("dropped as duplicates", f"{result.n_dropped:,}")
     table.add_row("files skipped", f"{result.n_skipped:,}")
     n_chars = summary["n_chars"]
     share = f" ({summary['n_body_chars'] / n_chars:.0%})" if n_chars else ""

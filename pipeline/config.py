@@ -12,8 +12,8 @@ from typing import Any, TypeVar, get_type_hints
 from pipeline.classify import ClassifyConfig
 from pipeline.clean import CleanConfig
 from pipeline.errors import ConfigError
-from pipeline.privacy import PrivacyConfig
 from pipeline.passes import DuplicatesConfig, TemplatesConfig
+from pipeline.privacy import PrivacyConfig
 from pipeline.segment import SegmentConfig
 from pipeline.stage import check_order
 from pipeline.tag import TagConfig
@@ -45,7 +45,7 @@ class Config:
         return {name: section.model for name, section in sections.items() if hasattr(section, "model")}
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings of the stages and passes that run, for the manifest: model paths by their folder's name alone."""
+        """The settings of what runs, for the manifest: paths by their last name alone."""
         passes = [name for name in ("templates", "duplicates") if getattr(self, name).is_on and name not in self.stages]
         sections = {name: asdict(getattr(self, name)) for name in (*self.stages, *passes)}
         plain = {name: {key: _plain(value) for key, value in section.items()} for name, section in sections.items()}

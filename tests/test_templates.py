@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 import pipeline.run.first
 import pipeline.run.shards
 from pipeline.classify import annotate, load_classifier
-from pipeline.classify.table import Table, make_table
+from pipeline.classify.table import make_table
 from pipeline.config import Config, load_config
 from pipeline.doc import Doc
 from pipeline.errors import ConfigError
@@ -381,25 +380,10 @@ def framed_pages() -> list[Page]:
 
 
 @pytest.fixture(scope="module")
-def with_support() -> Any:
-    """What annotates documents by the classifier and the support of their lines."""
+def annotated() -> Any:
+    """What annotates documents by the shipped classifier."""
     classifier = load_classifier(ROOT / "models" / "classifier")
-
-    def annotate_with(docs: list[Doc]) -> list[Doc]:
-        if "support" in Table.__dataclass_fields__:  # classify reads the support itself
-            return annotate(classifier, docs)
-        support = np.concatenate([doc.meta["templates"] for doc in docs])
-
-        class Supported:
-            def decide(self, features: Any) -> Any:
-                values = classifier.lines.second.decide(features).copy()
-                values[:, 0] += support_log_odds(support, values[:, 0])
-                return values
-
-        lines = replace(classifier.lines, second=Supported())
-        return annotate(replace(classifier, lines=lines), docs)
-
-    return lambda docs: annotate(classifier, docs), annotate_with
+    return lambda docs: annotate(classifier, docs)
 
 
 def templates_of(folder: Path, pages: Sequence[Page]) -> TemplateTable:
@@ -419,13 +403,12 @@ def measure(pages: Sequence[Page], docs: Sequence[Doc]) -> tuple[float, int]:
 
 
 @pytest.mark.slow
-def test_half_of_the_missing_footers_are_found_and_no_more_body_is_lost(tmp_path: Path, with_support: Any) -> None:
-    plain, supported = with_support
+def test_half_of_the_missing_footers_are_found_and_no_more_body_is_lost(tmp_path: Path, annotated: Any) -> None:
     pages = framed_pages()
     docs = [cleaned(page.source, doc_id=page.id, publisher=page.publisher) for page in pages]
-    recall, lost = measure(pages, plain(docs))
+    recall, lost = measure(pages, annotated(docs))
     table = templates_of(tmp_path, pages)
-    better, lost_now = measure(pages, supported(add_support(table, docs)))
+    better, lost_now = measure(pages, annotated(add_support(table, docs)))
     assert recall < 0.99, "the footers are no test"
     assert better >= recall + (1 - recall) / 2
     assert lost_now <= lost
@@ -446,10 +429,9 @@ REPEATED = {
 @pytest.mark.parametrize("name", REPEATED)
 @pytest.mark.parametrize("has_footer", [False, True])
 def test_a_line_does_not_become_boilerplate_by_repetition(
-    tmp_path: Path, with_support: Any, name: str, has_footer: bool
+    tmp_path: Path, annotated: Any, name: str, has_footer: bool
 ) -> None:
     where, line = REPEATED[name]
-    plain, supported = with_support
     framed = framed_pages()
     pages = []
     for page in framed[12:24]:
@@ -462,7 +444,7 @@ def test_a_line_does_not_become_boilerplate_by_repetition(
         pages.append(page_of({"id": page.id, "publisher": page.publisher, "lines": body + footer}))
     docs = [cleaned(page.source, doc_id=page.id, publisher=page.publisher) for page in pages]
     with_table = add_support(templates_of(tmp_path, pages), docs)
-    lost, lost_now = measure(pages, plain(docs))[1], measure(pages, supported(with_table))[1]
+    lost, lost_now = measure(pages, annotated(docs))[1], measure(pages, annotated(with_table))[1]
     assert lost_now <= lost
 
 

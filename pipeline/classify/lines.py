@@ -15,6 +15,7 @@ from pipeline.doc import KINDS, ROLES, FloatArray, IntArray
 from pipeline.kernels.ngrams import pad_outputs, score_spans
 from pipeline.kernels.regions import decode_lines
 from pipeline.kernels.shape import SHAPE_NAMES
+from pipeline.kernels.support import support_log_odds
 from pipeline.kernels.trees import Forest
 
 BODY = ROLES.index("body")
@@ -110,6 +111,8 @@ class LineModel:
         is_long = table.lines[:, 1] - table.lines[:, 0] >= LONG_LINE
         caution = np.where(is_long, CAUTION, np.float32(0))
         log_odds = np.asarray(self.second.decide(around)[:, 0] - caution, dtype=np.float32)
+        if table.support is not None:
+            log_odds = log_odds + support_log_odds(table.support, log_odds)
         others = self._other_roles(around, log_odds, is_long)
         role = decode_lines(role_scores(log_odds, others), table.line_bounds, self.moves)
         kind = np.full(len(role), -1, dtype=np.int16)

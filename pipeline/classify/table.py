@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.doc import Doc, IntArray
+from pipeline.doc import Doc, FloatArray, IntArray
 from pipeline.errors import AlignmentError
 from pipeline.kernels.ngrams import Points, codepoints, fold_points
 
@@ -38,6 +38,8 @@ class Table:
     sent_bounds : ndarray of int64, shape (n_docs + 1,)
     sent_line : ndarray of int64, shape (n_sents,)
         The line (row of `lines`) that a sentence stands in.
+    support : ndarray of float32, shape (n_lines, n_columns), or None
+        How each line recurs across its publisher, where the run counted that.
     """
 
     points: Points
@@ -47,6 +49,7 @@ class Table:
     sents: IntArray
     sent_bounds: Bounds
     sent_line: NDArray[np.int64]
+    support: FloatArray | None = None
 
     @property
     def first_sents(self) -> NDArray[np.int64]:
@@ -60,7 +63,7 @@ def _is_bracket(points: Points, sent: IntArray) -> bool:
     first, last = points[sent[0]], points[sent[1] - 1]
     opens = first == 0xFF08 or first == 0x28 or first == 0x3010 or first == 0x5B  # （ ( 【 [
     closes = last == 0xFF09 or last == 0x29 or last == 0x3011 or last == 0x5D  # ） ) 】 ]
-    return opens and closes and sent[1] - sent[0] <= MAX_BRACKET
+    return bool(opens and closes and sent[1] - sent[0] <= MAX_BRACKET)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -110,4 +113,6 @@ def make_table(docs: Sequence[Doc]) -> Table:
     points = codepoints("\n".join(doc.text for doc in docs))
     sent_bounds = np.concatenate([[0], np.cumsum([len(part) for part in sents])]).astype(np.int64)
     lines, line_bounds, sent_line = _lines_of(points, joined, sent_bounds)
-    return Table(points, fold_points(points), lines, line_bounds, joined, sent_bounds, sent_line)
+    known = [np.asarray(doc.meta["templates"], dtype=np.float32) for doc in docs if "templates" in doc.meta]
+    support = np.concatenate(known) if known and len(known) == len(docs) else None
+    return Table(points, fold_points(points), lines, line_bounds, joined, sent_bounds, sent_line, support)

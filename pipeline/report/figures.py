@@ -104,6 +104,7 @@ class View(NamedTuple):
     n_written: int
     n_rejected: int
     n_skipped: int
+    n_dropped: int
     n_chars: int
     n_body_chars: int
     n_removed_chars: int
@@ -115,6 +116,7 @@ class View(NamedTuple):
     charts: Mapping[str, list[Bar]]
     publishers: list[Publisher]
     rejections: Sequence[Mapping[str, Any]]
+    templates: Sequence[Mapping[str, Any]]
     stages: list[Step]
     tells_boilerplate: bool
     versions: Mapping[str, Any]
@@ -208,7 +210,8 @@ def view_summary(summary: Mapping[str, Any]) -> View:
     counts: Mapping[str, Mapping[str, int]] = summary.get("counts") or {}
     totals = counts.get("totals") or {}
     n_sents, n_tokens = totals.get("sents", 0), totals.get("tokens", 0)
-    n_of = {name: int(summary.get(name) or 0) for name in ("n_read", "n_written", "n_rejected", "n_skipped")}
+    names = ("n_read", "n_written", "n_rejected", "n_skipped", "n_dropped")
+    n_of = {name: int(summary.get(name) or 0) for name in names}
     n_chars, n_body_chars = int(summary.get("n_chars") or 0), int(summary.get("n_body_chars") or 0)
     charts = {name: _chart(name, counts.get(name) or {}) for name in GLOSSES}
     return View(
@@ -224,6 +227,7 @@ def view_summary(summary: Mapping[str, Any]) -> View:
         charts=charts,
         publishers=[_publisher(row) for row in summary.get("publishers") or ()],
         rejections=summary.get("rejections") or (),
+        templates=summary.get("templates") or (),
         stages=_steps(summary.get("stages") or ()),
         tells_boilerplate="classify" in (summary.get("stages") or ()) or "role" in counts,
         versions=summary.get("versions") or {},

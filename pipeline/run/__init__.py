@@ -11,8 +11,8 @@ from typing import IO
 
 from pipeline.config import Config
 from pipeline.errors import ConfigError
-from pipeline.readers import READERS
 from pipeline.passes.templates import read_templates
+from pipeline.readers import READERS
 from pipeline.readers.sources import Listing, Piece, list_input
 from pipeline.run.finish import finish_run
 from pipeline.run.first import run_first_pass

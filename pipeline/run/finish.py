@@ -12,8 +12,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.report import build_report
 from pipeline.passes.tally import merge_tallies, to_lines
+from pipeline.report import build_report
 from pipeline.run.first import TEMPLATES
 from pipeline.run.ids import make_ids_unique
 from pipeline.run.links import settle_links

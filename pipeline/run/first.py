@@ -1,4 +1,4 @@
-"""The first pass over the corpus, where a config asks for it: scans of all shards, merged into templates and duplicates.
+"""The first pass over the corpus, if a config asks for it: scans of all shards, merged to templates and duplicates.
 
 Each shard's scan is a folder that gets its name when it is whole, so that an interrupted pass goes on where it stopped.
 """
