@@ -72,7 +72,7 @@ def _reason(classifier: Classifier, table: Table, verdict: LineVerdict, row: int
 
 
 def weigh_ngrams(classifier: Classifier, table: Table, row: int) -> tuple[tuple[str, float], ...]:
-    """The pieces of line `row` that speak loudest for boilerplate; none overlaps a louder one."""
+    """The pieces of line `row` that speak loudest for boilerplate; none overlaps or repeats a louder one."""
     lines = classifier.lines
     span = np.ascontiguousarray(table.lines[row : row + 1])
     bits = len(lines.table).bit_length() - 1
@@ -85,7 +85,8 @@ def weigh_ngrams(classifier: Classifier, table: Table, row: int) -> tuple[tuple[
         first, last = places[i]
         if weights[i] <= 0 or len(chosen) == N_SHOWN:
             break
-        if all(last <= a or b <= first for a, b, _ in chosen):
+        is_new = all(text[first:last] != text[a:b] for a, b, _ in chosen)
+        if is_new and all(last <= a or b <= first for a, b, _ in chosen):
             chosen.append((first, last, round(float(weights[i]), 3)))
     return tuple((text[first:last], weight) for first, last, weight in chosen)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -66,10 +68,13 @@ class JsonlFile:
 
 def _plain_values(column: pa.ChunkedArray) -> list[object]:
     """Get a column's values as JSON wants them: float32 by its own four decimals."""
-    values: list[object] = column.to_pylist()
-    if column.type == pa.float32():
-        return [None if value is None else round(value, 4) for value in values]  # type: ignore[call-overload]
-    return values
+    if column.null_count == len(column):
+        return [None] * len(column)
+    if column.type != pa.float32():
+        values: list[object] = column.to_pylist()
+        return values
+    rounded = column.to_numpy().astype(np.float64).round(4)  # null is NaN here
+    return [None if math.isnan(value) else value for value in rounded.tolist()]
 
 
 _FILES: dict[str, type[ParquetFile] | type[JsonlFile]] = {"parquet": ParquetFile, "jsonl": JsonlFile}
