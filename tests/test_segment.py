@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.doc import Doc
 from pipeline.errors import ConfigError, ModelError
-from pipeline.segment import SegmentConfig, load_segmenter, make_segment, split_rows
+from pipeline.segment import SegmentConfig, UserWords, load_segmenter, load_user_words, make_segment, split_rows
 from pipeline.stage import Stage
 from pipeline.training import cohesion, latin, plain, segmenter
 from pipeline.training.conllu import Sentence, name_spans, read_conllu, read_folder
@@ -249,3 +249,37 @@ def test_simplified_keeps_the_length() -> None:
 
 def test_sentence_without_names_has_no_entities() -> None:
     assert Sentence("好", ("好",), ("ADJ",), ("JJ",)).entities() == []
+
+
+WORDS = UserWords(["云计算", "计算机", "白云", "AI"])
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "expected"),
+    [
+        ("云计算平台", [[0, 1], [1, 3], [3, 5]], [[0, 3], [3, 5]]),
+        ("在云计算上", [[0, 2], [2, 5]], [[0, 1], [1, 4], [4, 5]]),
+        ("云计算机", [[0, 4]], [[0, 3], [3, 4]]),
+        ("白云 AI好", [[0, 1], [1, 2], [3, 4], [4, 6]], [[0, 2], [3, 5], [5, 6]]),
+        ("没有", [[0, 2]], [[0, 2]]),
+    ],
+)
+def test_user_words_are_cut_out_whole_and_nothing_else_moves(text: str, tokens: Any, expected: Any) -> None:
+    sents = np.array([[0, len(text)]], np.int32)
+    assert WORDS.force(text, np.array(tokens, np.int32), sents).tolist() == expected
+
+
+def test_a_user_word_does_not_cross_a_sentence() -> None:
+    tokens, sents = np.array([[0, 2], [2, 4]], np.int32), np.array([[0, 2], [2, 4]], np.int32)
+    assert UserWords(["好！再"]).force("好！再来", tokens, sents).tolist() == tokens.tolist()
+
+
+def test_user_words_are_read_and_checked(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("# 说明\n云计算\n\n", encoding="utf-8")
+    assert load_user_words(path).find("搞云计算") == [(1, 4)]
+    path.write_text("两个 词\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="white space"):
+        load_user_words(path)
+    with pytest.raises(ConfigError, match="can't be read"):
+        load_user_words(tmp_path / "nowhere")

@@ -37,6 +37,7 @@ def fingerprint(config: Config, file_format: str, *, keep_source: bool) -> dict[
         "format": file_format,
         "keep_source": keep_source,
         "templates": None if config.templates.file is None else checksum(config.templates.file),
+        "user_words": None if config.segment.user_words is None else checksum(config.segment.user_words),
         "models": {name: model_digest(folder) for name, folder in config.model_folders().items()},
         "versions": {"zhcorpus": __version__, **{name: version(name) for name in _LIBRARIES}},
     }
