@@ -6,7 +6,7 @@ Layers are standoff and parallel arrays; `None` means *not run*, an empty layer 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -157,6 +157,15 @@ class Doc:
         """Get a document that no stage has seen."""
         return cls(id=doc_id, source=text, text=text, meta=meta)
 
+    def extend(self, **layers: Any) -> Self:
+        """Get the document with other layers; several times as fast as ``dataclasses.replace``."""
+        fresh = object.__new__(type(self))
+        for name, slot in _SLOTS:
+            slot.__set__(fresh, layers.pop(name) if name in layers else slot.__get__(self))
+        if layers:
+            raise TypeError(f"a document has no layer {', '.join(layers)}")
+        return fresh
+
     def to_source(self, offsets: IntArray) -> IntArray:
         """Map offsets in `text` to offsets in `source`.
 
@@ -178,6 +187,9 @@ class Doc:
     def sentence_texts(self) -> list[str]:
         """The cleaned text of every sentence, in order."""
         return [] if self.sents is None else [self.text[start:end] for start, end in self.sents.tolist()]
+
+
+_SLOTS = [(layer.name, getattr(Doc, layer.name)) for layer in fields(Doc)]
 
 
 def _map_offsets(offsets: IntArray, here: IntArray, there: IntArray) -> IntArray:

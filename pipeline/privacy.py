@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline.doc import Coded, Doc, IntArray
 from pipeline.errors import ConfigError
 from pipeline.kernels.chars import CodePoints, code_points, to_text
-from pipeline.kernels.runs import AT_SIGN, CUE, DIGIT, LATIN_CUE, SEPARATOR, find_runs
+from pipeline.kernels.runs import AT_SIGN, CUE, DIGIT, LATIN_CUE, NUMBER_CUE, SEPARATOR, find_runs
 from pipeline.stage import Stage, stage
 from pipeline.tables import N_CODE_POINTS
 
@@ -68,6 +68,7 @@ def _shapes() -> NDArray[np.uint8]:
         ("@＠", AT_SIGN),
         ("信微薇威徽号❤", CUE),
         ("VvXxTtNnDd", LATIN_CUE),
+        ("Qq扣叩", NUMBER_CUE),
     ):
         shapes[[ord(char) for char in chars]] = shape
     return shapes
@@ -340,7 +341,22 @@ def mark_private(doc: Doc, mode: str) -> Doc:
             found += [Private(start + span.start, start + span.end, span.type) for span in hit]
     spans = np.array([(span.start, span.end) for span in found], dtype=np.int32).reshape(-1, 2)
     types = Coded.encode([span.type for span in found], TYPES)
-    return replace(doc, pii=spans, pii_types=types, meta={**doc.meta, "mask": mode == "mask"})
+    return doc.extend(pii=spans, pii_types=types, meta={**doc.meta, "mask": mode == "mask"})
+
+
+_NO_SPANS = np.zeros((0, 2), dtype=np.int32)
+_NO_TYPES = Coded.encode([], TYPES)
+
+
+def mark_batch(docs: Sequence[Doc], mode: str) -> list[Doc]:
+    """Get documents with their private spans, as `mark_private`; one cheap pass over the batch finds where to look."""
+    starts = np.cumsum([0] + [len(doc.text) + 1 for doc in docs])
+    runs = find_runs(code_points("\n".join([doc.text for doc in docs])), _shapes(), MIN_DIGITS, MIN_ID)
+    worth = set((np.searchsorted(starts, runs[:, 0], side="right") - 1).tolist())
+    return [
+        mark_private(doc, mode) if d in worth else doc.extend(pii=_NO_SPANS, pii_types=_NO_TYPES)
+        for d, doc in enumerate(docs)
+    ]
 
 
 @stage("privacy", requires=["sents"], assigns=["pii", "pii_types"])
@@ -348,6 +364,6 @@ def make_privacy(config: PrivacyConfig) -> Stage:
     """Get the stage that finds private data."""
 
     def find(docs: Sequence[Doc]) -> list[Doc]:
-        return [mark_private(doc, config.mode) for doc in docs]
+        return mark_batch(docs, config.mode)
 
     return find

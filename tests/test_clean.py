@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opencc import OpenCC
 
-from pipeline.clean import CleanConfig, clean_doc
+from pipeline.clean import CleanConfig, clean_doc, clean_docs
 from pipeline.clean.apply import SKIPPABLE
 from pipeline.clean.convert import convert, load_conversion
 from pipeline.doc import Doc
@@ -157,6 +157,16 @@ def test_clean_is_idempotent(source: str, config: CleanConfig) -> None:
     assert twice.text == once.text
     assert len(twice.edits) == 0
     np.testing.assert_array_equal(twice.sents, once.sents)
+
+
+@settings(max_examples=300)
+@given(st.lists(messy_text, max_size=5), CONFIGS)
+def test_a_batch_is_cleaned_as_each_document_alone(sources: list[str], config: CleanConfig) -> None:
+    docs = [Doc.from_text(source, origin="a") for source in sources]
+    for doc, alone in zip(clean_docs(docs, config), [clean_doc(doc, config) for doc in docs], strict=True):
+        assert (doc.text, doc.meta, doc.source) == (alone.text, alone.meta, alone.source)
+        np.testing.assert_array_equal(doc.sents, alone.sents)
+        np.testing.assert_array_equal(doc.edits, alone.edits)
 
 
 def visible(text: str) -> np.ndarray:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -226,14 +227,14 @@ def test_a_document_that_was_set_aside_is_not_named(
 ) -> None:
     import pipeline.clean
 
-    clean_doc = pipeline.clean.clean_doc
+    clean_docs = pipeline.clean.clean_docs
 
-    def fails(doc: Doc, *args: Any) -> Doc:
-        if doc.id == "d3":
+    def fails(docs: Sequence[Doc], *args: Any) -> list[Doc]:
+        if any(doc.id == "d3" for doc in docs):
             raise ValueError("on purpose")
-        return clean_doc(doc, *args)
+        return clean_docs(docs, *args)
 
-    monkeypatch.setattr(pipeline.clean, "clean_doc", fails)
+    monkeypatch.setattr(pipeline.clean, "clean_docs", fails)
     run(corpus, tmp_path / "out")
     found = links(tmp_path / "out")
     assert "d3" not in found

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.kernels.chars import code_points
-from pipeline.privacy import TYPES, find_private, mark_private, private_spans
+from pipeline.privacy import TYPES, find_private, mark_batch, mark_private, private_spans
 from pipeline.writers.columns import make_tables
 
 PIECES = [
@@ -89,3 +89,11 @@ def test_masked_characters_are_hidden_and_the_spans_stay() -> None:
 
 def test_a_document_without_hits_has_an_empty_list() -> None:
     assert make_tables([mark_private(cleaned("没有号码。"), "mark")]).sentences.to_pylist()[0]["pii"] == []
+
+
+@given(st.lists(texts, max_size=5))
+def test_a_batch_is_searched_as_each_document_alone(batch: list[str]) -> None:
+    docs = [cleaned(text) for text in batch]
+    for doc, alone in zip(mark_batch(docs, "mark"), [mark_private(doc, "mark") for doc in docs], strict=True):
+        assert doc.pii.tolist() == alone.pii.tolist()
+        assert doc.pii_types == alone.pii_types

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import cleaned
@@ -18,6 +20,7 @@ from pipeline.kernels.chars import code_points
 from pipeline.kernels.columns import string_column
 from pipeline.writers import ShardWriter
 from pipeline.writers.columns import SENTENCES, make_tables
+from pipeline.writers.jsonl import to_json_lines
 
 
 def annotated() -> Doc:
@@ -46,6 +49,33 @@ def annotated() -> Doc:
         kind=Coded.encode([None, None, None, "follow_cta"], KINDS),
         probs=np.array([[nan] * 3, [0.9, 0.05, 0.05], [0.2, 0.7, 0.1], [0.0, 0.1, 0.9]], dtype=np.float32),
     )
+
+
+CELLS = {
+    "int": (pa.int32(), st.integers(-(2**31), 2**31 - 1)),
+    "text": (pa.large_string(), st.text(st.characters(exclude_categories=["Cs"]))),
+    "name": (pa.string(), st.sampled_from(["claim", '"', "\\", "\x1f", "行"])),
+    "p": (pa.float32(), st.integers(0, 10_000).map(lambda parts: float(np.float32(parts / 10_000)))),
+    "texts": (pa.list_(pa.large_string()), st.lists(st.text(max_size=3).map(repr), max_size=3)),
+    "spans": (
+        pa.list_(pa.struct([("start", pa.int32()), ("label", pa.string())])),
+        st.lists(
+            st.fixed_dictionaries({"start": st.integers(0, 9), "label": st.none() | st.text(max_size=2).map(ascii)})
+        ),
+    ),
+}
+
+
+@given(st.data())
+def test_lines_of_json_are_those_of_a_json_library(data: st.DataObject) -> None:
+    n = data.draw(st.integers(0, 5))
+    cells = {name: data.draw(st.lists(st.none() | value, min_size=n, max_size=n)) for name, (_, value) in CELLS.items()}
+    table = pa.table(cells, schema=pa.schema([(name, kind) for name, (kind, _) in CELLS.items()]))
+    rows = table.to_pylist()
+    for row in rows:
+        row["p"] = None if row["p"] is None else round(row["p"], 4)
+    assert bytes(to_json_lines(table)) == b"".join(orjson.dumps(row) + b"\n" for row in rows)
+    assert bytes(to_json_lines(table.slice(1))) == b"".join(orjson.dumps(row) + b"\n" for row in rows[1:])
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])

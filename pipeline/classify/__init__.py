@@ -7,7 +7,7 @@ its neighbourhood; then the sentences of running text. What was segmented and ta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -130,8 +130,7 @@ def annotate(classifier: Classifier, docs: Sequence[Doc]) -> list[Doc]:
     for doc, first, last in zip(docs, table.sent_bounds[:-1].tolist(), table.sent_bounds[1:].tolist(), strict=True):
         part = slice(first, last)
         done.append(
-            replace(
-                doc,
+            doc.extend(
                 role=Coded(verdict.role[part], ROLES),
                 label=Coded(verdict.label[part], LABELS),
                 probs=verdict.probs[part],

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from pipeline.clean.apply import SKIPPABLE, add_counts, clean_classes, repair
+from pipeline.clean.apply import SKIPPABLE, add_counts, clean_classes, fold_batch, repair
 from pipeline.clean.convert import CONVERSIONS, convert, tell_language, tell_script
 from pipeline.clean.quotes import QUOTES, choose_quotes
 from pipeline.doc import Doc, IntArray, no_edits
@@ -26,6 +27,7 @@ from pipeline.kernels.chars import (
     to_text,
 )
 from pipeline.stage import Stage, stage
+from pipeline.tables import REPAIRS as CHAR_REPAIRS
 from pipeline.tables import read_rows
 
 MAX_GLUED = 60
@@ -111,26 +113,62 @@ def _rewrite(
 _DEFAULT = CleanConfig()
 
 
+def _facts(n_of: Sequence[int], text: str, counts: dict[str, int]) -> dict[str, Any]:
+    """Get what `meta` says of a text: script, language, what was repaired and what was left."""
+    han, kana, hangul, latin, traditional, simplified, private = n_of
+    script, lang = tell_script(traditional, simplified), tell_language(text, han, kana, hangul, latin)
+    return {"script": script, "lang": lang, "repairs": counts, "left": {"private_use": private}}
+
+
+def _is_rewritten(facts: dict[str, Any], config: CleanConfig) -> bool:
+    """Tell whether `_rewrite` may have something to do."""
+    converts = config.convert != "none" and facts["script"] != "hans"
+    return facts["lang"] == "zh" and (converts or config.quotes != "keep")
+
+
 def clean_doc(doc: Doc, config: CleanConfig = _DEFAULT) -> Doc:
     """Clean one document; one without a visible character has an empty text and no sentence."""
     counts: dict[str, int] = {}
-    facts: dict[str, object] = {}
+    facts: dict[str, Any] = {}
     points, origin, n_of = repair(code_points(doc.source), None, counts, config.skip)
     while True:
         text = to_text(points) if counts or origin is not None else doc.source
-        han, kana, hangul, latin, traditional, simplified, private = n_of
-        script, lang = tell_script(traditional, simplified), tell_language(text, han, kana, hangul, latin)
-        facts = facts or {"script": script, "lang": lang, "repairs": counts, "left": {"private_use": private}}
-        if lang != "zh":
+        current = _facts(n_of, text, counts)
+        facts = facts or current
+        if not _is_rewritten(current, config):
             break
-        rewritten, text = _rewrite(points, text, script, config, counts)
+        rewritten, text = _rewrite(points, text, current["script"], config, counts)
         if rewritten is points:
             break
         # what was converted may be what a repair looks for, such as a reading of the simplified character
         points, origin, n_of = repair(rewritten, origin, counts, config.skip)
     edits = no_edits() if origin is None or not len(points) else edits_from_origin(origin)
     sents = split_glued(points, cut_sentences(points, clean_classes()))
-    return replace(doc, text=text, edits=edits, meta={**doc.meta, **facts}, sents=sents)
+    return doc.extend(text=text, edits=edits, meta={**doc.meta, **facts}, sents=sents)
+
+
+def clean_docs(docs: Sequence[Doc], config: CleanConfig = _DEFAULT) -> list[Doc]:
+    """Clean a batch: what single characters need in one pass over all of it, the rest document by document."""
+    starts = np.cumsum([0] + [len(doc.source) for doc in docs], dtype=np.int64)
+    batch = fold_batch(code_points("".join([doc.source for doc in docs])), starts, config.skip, MAX_GLUED)
+    repaired = np.any(batch.repairs, axis=1)
+    done = []
+    for d, (doc, n_of) in enumerate(zip(docs, batch.n_of.tolist(), strict=True)):
+        counts: dict[str, int] = {}
+        if repaired[d]:
+            add_counts(counts, zip(CHAR_REPAIRS, batch.repairs[d].tolist(), strict=True))
+        points = batch.points[batch.bounds[d] : batch.bounds[d + 1] - 1]
+        text = to_text(points) if batch.is_changed[d] else doc.source
+        facts = _facts(n_of, text, counts)
+        if batch.signs[d] or _is_rewritten(facts, config):
+            done.append(clean_doc(doc, config))
+            continue
+        sents = batch.sents[batch.sent_bounds[d] : batch.sent_bounds[d + 1]]
+        if batch.has_bracket[d]:
+            sents = split_glued(points, sents.copy())
+        edits = batch.edits[batch.edit_bounds[d] : batch.edit_bounds[d + 1]]
+        done.append(doc.extend(text=text, edits=edits, meta={**doc.meta, **facts}, sents=sents))
+    return done
 
 
 @stage("clean", requires=["source"], assigns=["text", "edits", "sents"])
@@ -138,6 +176,6 @@ def make_clean(config: CleanConfig) -> Stage:
     """Get the clean stage."""
 
     def clean(docs: Sequence[Doc]) -> list[Doc]:
-        return [clean_doc(doc, config) for doc in docs]
+        return clean_docs(docs, config)
 
     return clean

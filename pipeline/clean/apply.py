@@ -14,7 +14,7 @@ from pipeline.clean.disguise import split_chars
 from pipeline.clean.edits import apply_edits
 from pipeline.clean.repairs import REPAIRS, latin_twins
 from pipeline.doc import IntArray
-from pipeline.kernels.chars import CodePoints, code_points, fold, survey, to_text
+from pipeline.kernels.chars import Batch, CodePoints, clean_batch, code_points, fold, survey, to_text
 from pipeline.tables import N_CODE_POINTS, PART_LEFT, PART_RIGHT, TWIN, char_folds
 from pipeline.tables import REPAIRS as CHAR_REPAIRS
 
@@ -49,6 +49,13 @@ def _folds(skip: tuple[str, ...]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
         target[skipped] = np.arange(N_CODE_POINTS)[skipped]
         repair[skipped] = -1
     return target, repair
+
+
+def fold_batch(points: CodePoints, starts: NDArray[np.int64], skip: tuple[str, ...], max_bracket: int) -> Batch:
+    """Repair single characters in the texts of a batch, and cut their sentences; see `clean_batch`."""
+    tables = (*_folds(skip), clean_classes(), _pairs())
+    batch: Batch = clean_batch(points, starts, *tables, len(CHAR_REPAIRS), max_bracket)
+    return batch
 
 
 class Repaired(NamedTuple):

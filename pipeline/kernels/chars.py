@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -315,3 +317,113 @@ def edits_from_origin(origin: IntArray) -> IntArray:
             edits[row, 3] = origin[i + 1]
             row += 1
     return edits
+
+
+class Batch(NamedTuple):
+    """What `clean_batch` says of the texts of a batch, one after another.
+
+    Parameters
+    ----------
+    points : ndarray of uint32, shape (n_chars,)
+        The folded texts, a newline behind each.
+    bounds : ndarray of int64, shape (n_docs + 1,)
+        Text d: from ``bounds[d]`` to ``bounds[d + 1] - 1``.
+    sents : ndarray of int32, shape (n_sents, 2)
+        Counted from the start of each text.
+    sent_bounds : ndarray of int64, shape (n_docs + 1,)
+    edits : ndarray of int32, shape (n_edits, 4)
+    edit_bounds : ndarray of int64, shape (n_docs + 1,)
+    repairs : ndarray of int64, shape (n_docs, n_repairs)
+    n_of : ndarray of int64, shape (n_docs, 7)
+        As `survey` counts them.
+    signs : ndarray of int64, shape (n_docs,)
+        What is left for the repairs of several characters, as `survey` says it.
+    is_changed, has_bracket : ndarray of bool, shape (n_docs,)
+        Whether the text differs from its source; whether a line closes with a short bracket.
+    """
+
+    points: CodePoints
+    bounds: NDArray[np.int64]
+    sents: IntArray
+    sent_bounds: NDArray[np.int64]
+    edits: IntArray
+    edit_bounds: NDArray[np.int64]
+    repairs: NDArray[np.int64]
+    n_of: NDArray[np.int64]
+    signs: NDArray[np.int64]
+    is_changed: NDArray[np.bool_]
+    has_bracket: NDArray[np.bool_]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _append(rows: IntArray, n_rows: int, more: IntArray) -> IntArray:
+    """Write rows behind the first `n_rows`; the array grows if need be."""
+    if n_rows + len(more) > len(rows):
+        grown = np.empty((2 * (n_rows + len(more)), rows.shape[1]), dtype=np.int32)
+        grown[:n_rows] = rows[:n_rows]
+        rows = grown
+    rows[n_rows : n_rows + len(more)] = more
+    return rows
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def clean_batch(
+    points: CodePoints,
+    starts: NDArray[np.int64],
+    target: IntArray,
+    repair: NDArray[np.int8],
+    classes: NDArray[np.uint16],
+    pairs: CodePoints,
+    n_repairs: int,
+    max_bracket: int,
+) -> Batch:
+    """Fold, survey and cut every text of a batch; see `fold`, `survey`, `cut_sentences`, `find_closing_brackets`.
+
+    Parameters
+    ----------
+    points : ndarray of uint32, shape (n_chars,)
+        The texts one after another.
+    starts : ndarray of int64, shape (n_docs + 1,)
+        Text d: from ``starts[d]`` to ``starts[d + 1]``.
+    """
+    n_docs = len(starts) - 1
+    joined = np.empty(len(points) + n_docs, dtype=np.uint32)
+    bounds, sent_bounds = np.zeros(n_docs + 1, dtype=np.int64), np.zeros(n_docs + 1, dtype=np.int64)
+    edit_bounds, signs = np.zeros(n_docs + 1, dtype=np.int64), np.zeros(n_docs, dtype=np.int64)
+    repairs, n_of = np.zeros((n_docs, n_repairs), dtype=np.int64), np.zeros((n_docs, 7), dtype=np.int64)
+    is_changed, has_bracket = np.zeros(n_docs, dtype=np.bool_), np.zeros(n_docs, dtype=np.bool_)
+    sents = np.empty((len(points) // 16 + 16, 2), dtype=np.int32)
+    edits = np.empty((64, 4), dtype=np.int32)
+    for d in range(n_docs):
+        source = points[starts[d] : starts[d + 1]]
+        text, origin, counts = fold(source, target, repair, classes, n_repairs)
+        at, n = bounds[d], len(text)
+        joined[at : at + n] = text
+        joined[at + n] = _NEWLINE
+        bounds[d + 1] = at + n + 1
+        repairs[d] = counts
+        n_of[d], signs[d] = survey(text, classes, pairs)
+        spans = cut_sentences(text, classes)
+        sents = _append(sents, sent_bounds[d], spans)
+        sent_bounds[d + 1] = sent_bounds[d] + len(spans)
+        has_bracket[d] = len(find_closing_brackets(text, spans, classes, max_bracket)) > 0
+        edit_bounds[d + 1] = edit_bounds[d]
+        is_changed[d] = n != len(source) or (text != source).any()
+        if n and n != len(source):
+            more = edits_from_origin(origin)
+            edits = _append(edits, edit_bounds[d], more)
+            edit_bounds[d + 1] += len(more)
+    last_sent, last_edit = sent_bounds[n_docs], edit_bounds[n_docs]
+    return Batch(
+        joined[: bounds[n_docs]],
+        bounds,
+        sents[:last_sent],
+        sent_bounds,
+        edits[:last_edit],
+        edit_bounds,
+        repairs,
+        n_of,
+        signs,
+        is_changed,
+        has_bracket,
+    )

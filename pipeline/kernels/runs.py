@@ -8,8 +8,15 @@ from numpy.typing import NDArray
 
 from pipeline.kernels.chars import CodePoints, IntArray
 
-DIGIT, SEPARATOR, AT_SIGN, CUE, LATIN_CUE = 1, 2, 3, 4, 5
-"""What `find_runs` tells apart: digits of every shape, what may stand between two, and the last character of a cue."""
+DIGIT, SEPARATOR, AT_SIGN, CUE, LATIN_CUE, NUMBER_CUE = 1, 2, 3, 4, 5, 6
+"""What `find_runs` tells apart: digits of every shape, what may stand between two, and characters of a cue: the last
+one before an id, in Chinese or Latin, and others that announce numbers only."""
+
+MIN_PLAIN = 11
+"""Digits of the shortest number that needs no cue."""
+
+CUE_REACH = 16
+"""Code points between a cue and its number at most; four between two numbers of one cue."""
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -20,7 +27,7 @@ def find_runs(points: CodePoints, shapes: NDArray[np.uint8], min_digits: int, mi
     ----------
     points : ndarray of uint32, shape (n,)
     shapes : ndarray of uint8, shape (0x110000,)
-        DIGIT to LATIN_CUE; 0 for other characters.
+        DIGIT to NUMBER_CUE; 0 for other characters.
     min_digits : int
         Digits of the shortest number; up to two separators may stand between two of them.
     min_id : int
@@ -35,12 +42,15 @@ def find_runs(points: CodePoints, shapes: NDArray[np.uint8], min_digits: int, mi
     found = np.empty((n + 1, 3), dtype=np.int32)
     count = 0
     i = 0
+    last_cue = last_number = -CUE_REACH - 1
     while i < n:
         shape = shapes[points[i]]
         start, end = i, i + 1
         i += 1
         if shape == 0 or shape == SEPARATOR:
             continue
+        if shape >= CUE:
+            last_cue = start
         if shape == DIGIT:
             n_digits, gap = 1, 0
             while i < n and gap <= 2 and (shapes[points[i]] == DIGIT or shapes[points[i]] == SEPARATOR):
@@ -50,9 +60,13 @@ def find_runs(points: CodePoints, shapes: NDArray[np.uint8], min_digits: int, mi
                     gap += 1
                 i += 1
             i = end
-            if n_digits < min_digits:
+            announced = start - last_cue <= CUE_REACH or start - last_number <= 4
+            if n_digits < min_digits or (n_digits < MIN_PLAIN and not announced):
                 continue
-        elif shape == CUE or shape == LATIN_CUE:
+            last_number = end
+        elif shape >= CUE:
+            if shape == NUMBER_CUE:
+                continue
             end = _end_of_id(points, start, shape == LATIN_CUE, min_id)
             if not end:
                 continue

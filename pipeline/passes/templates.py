@@ -6,7 +6,7 @@ Reads ``source``, ``text``, ``sents`` and the publisher; writes ``meta["template
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ def _with_support(table: TemplateTable, doc: Doc, source_lines: IntArray, matche
     own = np.ascontiguousarray(rows[:, 0])
     known = table.rows[own] if len(table.rows) else np.zeros(len(rows), dtype=TEMPLATE)
     support: FloatArray = place_support(points, lines, own, known["share"], known["documents"], known["near"])
-    return replace(doc, meta={**doc.meta, "templates": support, "template_rows": rows})
+    return doc.extend(meta={**doc.meta, "templates": support, "template_rows": rows})
 
 
 def _carry(

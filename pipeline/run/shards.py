@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -150,19 +150,22 @@ class _Tally:
         self.totals: Counter[str] = Counter()
         self.layers: dict[str, tuple[tuple[str, ...], NDArray[np.int64]]] = {}
 
-    def add_doc(self, doc: Doc) -> None:
+    def add(self, docs: Sequence[Doc]) -> None:
         for name, counter in self.meta.items():
-            counter[doc.meta.get(name) or "none"] += 1
-        self.repairs.update(doc.meta.get("repairs", {}))
+            counter.update([doc.meta.get(name) or "none" for doc in docs])
+        for doc in docs:
+            if repairs := doc.meta.get("repairs"):
+                self.repairs.update(repairs)
         for name in _COUNTED_LAYERS:
-            layer = getattr(doc, name)
-            if layer is not None:
-                counts = np.bincount(layer.codes + 1, minlength=len(layer.names) + 1)
+            layers = [layer for doc in docs if (layer := getattr(doc, name)) is not None]
+            if layers:
+                names = layers[0].names
+                counts = np.bincount(np.concatenate([layer.codes for layer in layers]) + 1, minlength=len(names) + 1)
                 known = self.layers.get(name)
-                self.layers[name] = (layer.names, counts if known is None else known[1] + counts)
-        self.totals["chars"] += len(doc.source)
-        self.totals["sents"] += 0 if doc.sents is None else len(doc.sents)
-        self.totals["tokens"] += 0 if doc.tokens is None else len(doc.tokens)
+                self.layers[name] = (names, counts if known is None else known[1] + counts)
+        self.totals["chars"] += sum(len(doc.source) for doc in docs)
+        self.totals["sents"] += sum(len(doc.sents) for doc in docs if doc.sents is not None)
+        self.totals["tokens"] += sum(len(doc.tokens) for doc in docs if doc.tokens is not None)
 
     def to_dict(self) -> dict[str, dict[str, int]]:
         found: dict[str, Mapping[str, int]] = {**self.meta, "repairs": self.repairs, "totals": self.totals}
@@ -242,7 +245,7 @@ class ShardRun:
             )
             return
         said = {} if link is None else {"duplicate_of": link.kept_id}
-        yield replace(doc, meta={**doc.meta, "position": position, **said})
+        yield doc.extend(meta={**doc.meta, "position": position, **said})
 
     def _reject(self, doc: Doc, error: InputRejectedError) -> None:
         rejection = Rejection.of(error, str(doc.meta["origin"]), doc.id)
@@ -251,8 +254,9 @@ class ShardRun:
     def annotate(self) -> Iterator[Doc]:
         """Yield the annotated documents in order."""
         for batch in batches(self._read()):
-            for doc in self._pipeline.annotate_each(batch, self._reject):
-                self._tally.add_doc(doc)
+            done = self._pipeline.annotate_each(batch, self._reject)
+            self._tally.add(done)
+            for doc in done:
                 self.templates.add_doc(doc)
                 self.id_digests.append(id_digest(doc.id))
                 self.positions.append(doc.meta["position"])

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
 
-import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.doc import Doc
 from pipeline.writers.columns import DOCUMENTS, SENTENCES, Tables, make_tables
+from pipeline.writers.jsonl import to_json_lines
 
 FORMATS = ("parquet", "jsonl")
 MAX_GROUP_CHARS = 2_000_000
@@ -48,33 +46,16 @@ class ParquetFile:
 class JsonlFile:
     """A JSONL file, keys in the order of the schema."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, _schema: pa.Schema) -> None:
         self._file: IO[bytes] = path.open("wb")
-        self._schema = schema
 
     def write(self, rows: pa.Table) -> None:
         """Append rows."""
-        columns = [_plain_values(column) for column in rows.columns]
-        names = rows.column_names
-        lines = [orjson.dumps(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
-        if lines:
-            lines.append(b"")
-            self._file.write(b"\n".join(lines))
+        self._file.write(to_json_lines(rows))
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def _plain_values(column: pa.ChunkedArray) -> list[object]:
-    """Get a column's values as JSON wants them: float32 by its own four decimals."""
-    if column.null_count == len(column):
-        return [None] * len(column)
-    if column.type != pa.float32():
-        values: list[object] = column.to_pylist()
-        return values
-    rounded = column.to_numpy().astype(np.float64).round(4)  # null is NaN here
-    return [None if math.isnan(value) else value for value in rounded.tolist()]
 
 
 _FILES: dict[str, type[ParquetFile] | type[JsonlFile]] = {"parquet": ParquetFile, "jsonl": JsonlFile}
