@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.doc import Coded, Doc, IntArray
 from pipeline.errors import ConfigError
-from pipeline.kernels.chars import CodePoints, code_points, to_text
+from pipeline.kernels.chars import CodePoints, code_points
 from pipeline.kernels.runs import AT_SIGN, CUE, DIGIT, LATIN_CUE, NUMBER_CUE, SEPARATOR, find_runs
 from pipeline.stage import Stage, stage
 from pipeline.tables import N_CODE_POINTS
@@ -68,7 +68,7 @@ def _shapes() -> NDArray[np.uint8]:
         ("@＠", AT_SIGN),
         ("信微薇威徽号❤", CUE),
         ("VvXxTtNnDd", LATIN_CUE),
-        ("Qq扣叩", NUMBER_CUE),
+        ("QqWw扣叩", NUMBER_CUE),
     ):
         shapes[[ord(char) for char in chars]] = shape
     return shapes
@@ -284,32 +284,21 @@ def find_private(text: str, points: CodePoints | None = None) -> list[Private]:
     return _find(text, runs) if len(runs) else []
 
 
-def private_spans(points: CodePoints, sents: IntArray) -> list[list[Private]]:
-    """Get the private data of every sentence, as code points of the sentence's text.
+def clip_to_sentences(found: Sequence[Private], sents: IntArray) -> list[Private]:
+    """Get spans cut off at the end of the sentence in which they begin; those outside of sentences are left out.
 
     Parameters
     ----------
-    points : ndarray of uint32, shape (n,)
-        Cleaned text.
+    found : sequence of Private
+        Ascending, disjoint.
     sents : ndarray of int32, shape (n_sents, 2)
         Half-open, ascending, disjoint.
-
-    Returns
-    -------
-    list of list of Private, one a sentence
-        A span lies in the sentence in which it begins, and ends with it at the latest.
     """
-    spans: list[list[Private]] = [[] for _ in range(len(sents))]
-    runs = find_runs(points, _shapes(), MIN_DIGITS, MIN_ID)
-    if not len(runs) or not len(sents):
-        return spans
-    found = _find(to_text(points), runs)
+    if not found or not len(sents):
+        return []
     rows = np.searchsorted(sents[:, 0], [span.start for span in found], side="right") - 1
-    for row, span in zip(rows.tolist(), found, strict=True):
-        start, end = sents[row].tolist()
-        if row >= 0 and span.start < end:
-            spans[row].append(Private(span.start - start, min(span.end, end) - start, span.type))
-    return spans
+    ends = np.where(rows >= 0, sents[rows, 1], 0).tolist()
+    return [span._replace(end=min(span.end, end)) for span, end in zip(found, ends, strict=True) if span.start < end]
 
 
 MODES = ("mark", "mask")
@@ -334,11 +323,7 @@ class PrivacyConfig:
 
 def mark_private(doc: Doc, mode: str) -> Doc:
     """Get a document with its private spans; in mode ``mask`` the writer is told to hide them."""
-    found: list[Private] = []
-    if doc.sents is not None:
-        hits = private_spans(code_points(doc.text), doc.sents)
-        for (start, _), hit in zip(doc.sents.tolist(), hits, strict=True):
-            found += [Private(start + span.start, start + span.end, span.type) for span in hit]
+    found = [] if doc.sents is None else clip_to_sentences(find_private(doc.text), doc.sents)
     spans = np.array([(span.start, span.end) for span in found], dtype=np.int32).reshape(-1, 2)
     types = Coded.encode([span.type for span in found], TYPES)
     return doc.extend(pii=spans, pii_types=types, meta={**doc.meta, "mask": mode == "mask"})

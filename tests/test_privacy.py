@@ -8,8 +8,7 @@ from conftest import cleaned, read_cases
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.kernels.chars import code_points
-from pipeline.privacy import TYPES, find_private, mark_batch, mark_private, private_spans
+from pipeline.privacy import TYPES, Private, clip_to_sentences, find_private, mark_batch, mark_private
 from pipeline.writers.columns import make_tables
 
 PIECES = [
@@ -48,23 +47,17 @@ def test_spans_are_disjoint_and_inside_the_text(text: str) -> None:
 @given(texts)
 def test_sentences_hold_the_spans_of_the_text(text: str) -> None:
     doc = cleaned(text)
-    spans = private_spans(code_points(doc.text), doc.sents)
-    assert len(spans) == len(doc.sents)
-    found = []
-    for sent, (start, end) in zip(spans, doc.sents.tolist(), strict=True):
-        for span in sent:
-            assert 0 <= span.start < span.end <= end - start
-            found.append(start + span.start)
-    assert found == [span.start for span in find_private(doc.text)]
+    found = find_private(doc.text)
+    spans = clip_to_sentences(found, doc.sents)
+    assert [span.start for span in spans] == [span.start for span in found]
+    for span in spans:
+        assert any(start <= span.start < span.end <= end for start, end in doc.sents.tolist())
 
 
-def test_offsets_count_from_the_start_of_the_sentence() -> None:
-    doc = cleaned("第一句。电话13800000000！")
-    assert private_spans(code_points(doc.text), doc.sents) == [[], [(2, 13, "mobile")]]
-
-
-def test_a_text_without_sentences_has_no_spans() -> None:
-    assert private_spans(code_points(""), np.zeros((0, 2), dtype=np.int32)) == []
+def test_a_span_ends_with_its_sentence() -> None:
+    spans = [Private(0, 2, "qq"), Private(3, 9, "qq"), Private(9, 10, "qq")]
+    assert clip_to_sentences(spans, np.array([[2, 5], [8, 10]], dtype=np.int32)) == [(3, 5, "qq"), (9, 10, "qq")]
+    assert clip_to_sentences(spans, np.zeros((0, 2), dtype=np.int32)) == []
 
 
 def annotated_rows(mode: str) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def find_runs(points: CodePoints, shapes: NDArray[np.uint8], min_digits: int, mi
         i += 1
         if shape == 0 or shape == SEPARATOR:
             continue
-        if shape >= CUE:
+        if shape == CUE or shape == NUMBER_CUE or points[start] | 0x20 == 0x76:  # V or v
             last_cue = start
         if shape == DIGIT:
             n_digits, gap = 1, 0
