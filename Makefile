@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers
 
 RAW ?= corpus/raw
 OUT ?= corpus/output
@@ -10,12 +11,13 @@ CONFIG ?= default
 DATA ?= corpus/labelled
 ALSO ?=
 INSTALL ?=
+REAL ?= ../shared/real
 
 .DEFAULT_GOAL := help
-.PHONY: help setup corpus test train score bench wipe
+.PHONY: help setup corpus test train score bench bench-peers wipe
 
 help: ## List the commands.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "zhcorpus needs Python 3.11 or later; set PYTHON=..."; exit 1; }
@@ -38,7 +40,8 @@ test: $(READY) ## Lint, types, all tests, quality floors.
 
 train: $(READY) ## Fit the classifier on corpus/labelled into build/models (ALSO=DIR adds pages, INSTALL=1 ships it).
 	$(BIN)/zhcorpus train classifier --data "$(DATA)" $(if $(ALSO),--also "$(ALSO)") --out build/models/classifier
-	$(if $(INSTALL),rm -rf models/classifier && cp -r build/models/classifier models/classifier)
+	$(if $(INSTALL),rm -rf models/classifier && mkdir models/classifier && \
+	  cd build/models/classifier && cp classifier.npz meta.json CARD.md "$(CURDIR)/models/classifier")
 
 score: $(READY) ## Score the shipped models against tests/floors.json.
 	$(BIN)/zhcorpus score --data corpus/labelled --split test --floors tests/floors.json
@@ -46,6 +49,14 @@ score: $(READY) ## Score the shipped models against tests/floors.json.
 bench: $(READY) ## Measure speed and memory.
 	$(BIN)/python benchmarks/throughput.py
 
+$(PEERS)/.ready: benchmarks/requirements-peers.txt
+	$(PYTHON) -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt
+	@touch $@
+
+bench-peers: $(READY) $(PEERS)/.ready ## Compare body extraction with other programs on labelled pages (REAL=../shared/real).
+	$(BIN)/python benchmarks/extract.py --real "$(REAL)" --peers $(PEERS)/bin/python
+
 wipe: ## Delete what was made: the environment, builds, outputs.
-	rm -rf $(VENV) build corpus/output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build corpus/output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -212,6 +212,23 @@ def classify(source: InArgument, target: OutArgument, config: ConfigOption = "de
 
 
 @app.command()
+def label(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a model of your own labels.")],
+    source: InArgument,
+    target: OutArgument,
+    config: ConfigOption = "default",
+) -> None:
+    """Give every sentence of articles a label of your own: one sentence a line of JSON."""
+    from pipeline.config import load_config
+    from pipeline.training.own import label_file
+
+    n_rejected = label_file(model, source, target, load_config(config))
+    if n_rejected:
+        typer.echo(f"{n_rejected} documents set aside", err=True)
+    raise typer.Exit(SET_ASIDE if n_rejected else OK)
+
+
+@app.command()
 def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="One article.")],
     config: ConfigOption = "fast",
@@ -230,9 +247,17 @@ def score(
     split: Annotated[str | None, typer.Option("--split", help="Only documents of this split.")] = None,
     config: ConfigOption = "fast",
     floors: Annotated[Path | None, typer.Option("--floors", help="A JSON file of least figures to hold.")] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="A model of your own labels, instead of a config's.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare the labels with gold ones."""
+    if model is not None:
+        from pipeline.training.own import score_own
+
+        score_own(model, data, split, as_json=as_json)
+        return
     from pipeline.training.score import score_command
 
     is_held = score_command(data, split, config, floors, as_json=as_json)
@@ -263,11 +288,24 @@ def train_tagger_command(
 
 
 @train.command("classifier")
-def train_classifier_command(data: DataOption, out: OutOption, also: AlsoOption = None) -> None:
-    """Fit line roles and sentence labels on labelled pages."""
-    from pipeline.training.classifier import train_classifier
+def train_classifier_command(
+    data: DataOption,
+    out: OutOption,
+    also: AlsoOption = None,
+    labels: Annotated[
+        str,
+        typer.Option(
+            "--labels", help="ours, own, or your own names with commas between; told from the data if not given."
+        ),
+    ] = "",
+    curve: Annotated[bool, typer.Option("--curve/--no-curve", help="Measure what more data would bring.")] = True,
+) -> None:
+    """Fit line roles and sentence labels, or labels of your own; docs/train.md lists the formats."""
+    from pipeline.training.figures import format_report
+    from pipeline.training.train import train_classifier
 
-    train_classifier([data] if also is None else [data, also], out)
+    report = train_classifier([data] if also is None else [data, also], out, labels=labels, curve=curve)
+    typer.echo(format_report(report))
 
 
 def _exit(code: int, message: str) -> NoReturn:

@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from pipeline.cli import app
 
-COMMANDS = ["run", "clean", "segment", "tag", "classify", "show", "score", "train"]
+COMMANDS = ["run", "clean", "segment", "tag", "classify", "label", "show", "score", "train"]
 
 
 def zhcorpus(*args: object, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from pipeline.classify import ARRAYS, BODY, VERSION, Classifier, annotate
+from pipeline.classify import ARRAYS, BODY, VERSION, Classifier
 from pipeline.classify.features import first_round, kind_round, second_round
 from pipeline.classify.lines import BOILERPLATE, OUTPUTS, LineModel
 from pipeline.classify.lines import REACH as LINE_REACH
@@ -19,8 +19,6 @@ from pipeline.classify.sents import OUTPUTS as STANCE_OUTPUTS
 from pipeline.classify.sents import REACH as SENT_REACH
 from pipeline.classify.sents import SentModel, edge_rows, glue_features, stance_features
 from pipeline.classify.table import Table, make_table
-from pipeline.clean import CleanConfig, make_clean
-from pipeline.config import HOME
 from pipeline.doc import KINDS, LABELS, ROLES, FloatArray
 from pipeline.kernels.regions import learn_moves
 from pipeline.kernels.trees import Forest, forest_of
@@ -37,16 +35,13 @@ from pipeline.training.fit import (
     ngram_matrix,
     splits,
 )
-from pipeline.training.labelled import Page, align, clean_pages, read_pages
-from pipeline.training.score import SINGLE_FIGURES, figure_at, score
+from pipeline.training.labelled import Page, align, clean_pages
 from pipeline.training.stance import STANCE_TREES, StanceViews, fit_stance
-from pipeline.training.vectors import load_vectors
-from pipeline.weights import checksum, save_meta
+from pipeline.weights import save_meta
 
 LINE_BITS, SENT_BITS = 17, 18
 LINE_COST = 15.0
 MOVE_STRENGTH = 0.15  # more drowns single paragraphs in the navigation around them
-VECTORS = HOME / "models" / "vectors"
 N_BLENDED = 2  # forests of different seeds, averaged: steadier on pages of an unusual build
 SECOND_TREES: dict[str, Any] = {"max_iter": 110}
 ROLE_TREES: dict[str, Any] = {"max_iter": 80, "max_leaf_nodes": 10}
@@ -65,6 +60,8 @@ class Gold:
     line_role, line_kind : ndarray of int16, shape (n_lines,)
     sent_role, sent_kind, sent_label : ndarray of int16, shape (n_sents,)
         Codes, -1 for none.
+    sent_line : ndarray of int32, shape (n_sents,)
+        The line of its page that a sentence stands in.
     page_fold : ndarray of int64, shape (n_pages,)
     """
 
@@ -74,6 +71,7 @@ class Gold:
     sent_role: NDArray[np.int16]
     sent_kind: NDArray[np.int16]
     sent_label: NDArray[np.int16]
+    sent_line: NDArray[np.int32]
     page_fold: NDArray[np.int64]
 
     @property
@@ -102,6 +100,7 @@ def gather(pages: Sequence[Page], clean: Stage, folds: Mapping[str, int]) -> Gol
         sent_role=np.concatenate([a.role for a in aligned]),
         sent_kind=np.concatenate([a.kind for a in aligned]),
         sent_label=np.concatenate([a.label for a in aligned]),
+        sent_line=np.concatenate([a.line for a in aligned]),
         page_fold=np.array([folds[page.site] for page in pages], dtype=np.int64),
     )
 
@@ -114,8 +113,8 @@ def line_targets(role: NDArray[np.int16], kind: NDArray[np.int16]) -> NDArray[np
     return np.stack(columns, axis=1)
 
 
-def fit_lines(gold: Gold, seed: int) -> tuple[LineModel, list[Linear]]:
-    """Fit the line classifier; with it, the n-gram models that saw nothing of each fold."""
+def fit_lines(gold: Gold, seed: int) -> tuple[LineModel, list[Linear], FloatArray]:
+    """Fit the line classifier; with it, n-gram models that saw nothing of each fold, and what the second round sees."""
     table, fold = gold.table, gold.line_fold
     features = ngram_matrix(table.folded, table.lines, LINE_BITS, LINE_REACH)
     targets = line_targets(gold.line_role, gold.line_kind)
@@ -137,28 +136,39 @@ def fit_lines(gold: Gold, seed: int) -> tuple[LineModel, list[Linear]]:
         bias=linear.bias,
         first=forest_of(fit_trees(near, is_footer, seed)),
         second=blend([forest_of(fit_trees(around, is_footer, seed + i, **SECOND_TREES)) for i in range(N_BLENDED)]),
-        roles=_all_roles(fit_trees(around[others], gold.line_role[others], seed, **ROLE_TREES)),
-        kinds=forest_of(kinds),
-        kind_codes=kinds.classes_.astype(np.int16),
+        roles=_spread(fit_trees(around[others], gold.line_role[others], seed, **ROLE_TREES), BOILERPLATE),
+        kinds=forest_of(kinds) if len(kinds.classes_) > 2 else _spread(kinds, len(KINDS)),
+        kind_codes=(kinds.classes_ if len(kinds.classes_) > 2 else np.arange(len(KINDS))).astype(np.int16),
         moves=learn_moves(gold.line_role, table.line_bounds, len(ROLES), MOVE_STRENGTH),
     )
-    return model, parts
+    return model, parts, around
 
 
-def _all_roles(model: Any) -> Forest:
-    """The forest of the roles' model, with an output that never wins for each role training did not see."""
+NEVER = -20.0
+"""The log-odds of what training did not see."""
+
+
+def _never() -> Forest:
+    """A forest of one output that says no to everything."""
+    leaf, root = np.zeros(1, dtype=np.float32), np.zeros((1, 1), dtype=np.int32)
+    return Forest(np.full(1, -1, dtype=np.int16), leaf, np.zeros(1, dtype=np.int32), root, np.full(1, NEVER))
+
+
+def _spread(model: Any, n_outputs: int) -> Forest:
+    """A model's forest with an output for each code below `n_outputs`; one that training did not see never wins."""
     forest = forest_of(model)
     seen = model.classes_.astype(int).tolist()
-    if len(seen) == BOILERPLATE:
+    if len(seen) == n_outputs:
         return forest
     never = np.int32(len(forest.feature))  # a single leaf
-    roots = np.full((BOILERPLATE, forest.roots.shape[1]), never, dtype=np.int32)
-    baseline = np.full(BOILERPLATE, -20.0)
-    columns = (
-        forest.roots if len(forest.roots) == len(seen) else np.concatenate([forest.roots * 0 + never, forest.roots])
-    )
-    roots[seen] = columns
-    baseline[seen] = forest.baseline if len(forest.baseline) == len(seen) else np.append(0.0, forest.baseline)
+    roots = np.full((n_outputs, forest.roots.shape[1]), never, dtype=np.int32)
+    baseline = np.full(n_outputs, NEVER)
+    columns, values = forest.roots, forest.baseline
+    if len(seen) == 2:  # scikit-learn keeps the second one's alone
+        columns, values = np.concatenate([columns * 0 + never, columns]), np.append(0.0, values)
+    elif len(seen) == 1:
+        columns, values = columns * 0 + never, np.zeros(1)
+    roots[seen], baseline[seen] = columns, values
     return Forest(
         np.append(forest.feature, np.int16(-1)).astype(np.int16),
         np.append(forest.threshold, np.float32(0)).astype(np.float32),
@@ -168,8 +178,8 @@ def _all_roles(model: Any) -> Forest:
     )
 
 
-def fit_sents(gold: Gold, glue: Forest, vectors: FloatArray | None, seed: int) -> SentModel:
-    """Fit the sentence classifier on sentences of body lines."""
+def fit_sents(gold: Gold, glue: Forest, vectors: FloatArray | None, seed: int) -> tuple[SentModel, FloatArray]:
+    """Fit the sentence classifier on sentences of body lines; with it, cross-fitted log-odds of opinion of them."""
     table, fold, label = gold.table, gold.sent_fold, gold.sent_label
     body = np.flatnonzero(gold.sent_role == BODY)
     decided = (label == LABELS.index("claim")) | (label == LABELS.index("opinion"))
@@ -185,7 +195,7 @@ def fit_sents(gold: Gold, glue: Forest, vectors: FloatArray | None, seed: int) -
     known, target = decided[body], is_opinion[body]
     raw = cross_trees(context, target, fold[body], known, seed, **STANCE_TREES)
     slope, offset = fit_linear(raw[known], target[known, None], 1.0)
-    return SentModel(
+    model = SentModel(
         table=linear.table,
         scale=linear.scale,
         bias=linear.bias,
@@ -195,6 +205,7 @@ def fit_sents(gold: Gold, glue: Forest, vectors: FloatArray | None, seed: int) -
         glue=glue,
         calibration=np.array([slope[0, 0], offset[0]], dtype=np.float32),
     )
+    return model, raw[:, 0] * model.calibration[0] + model.calibration[1]
 
 
 def fit_glue(gold: Gold, parts: Sequence[Linear], seed: int) -> Forest:
@@ -209,124 +220,85 @@ def fit_glue(gold: Gold, parts: Sequence[Linear], seed: int) -> Forest:
     """
     table = gold.table
     rows = edge_rows(table, gold.line_role == BODY)
+    target = gold.sent_role[rows] == BOILERPLATE
+    if not 0 < target.sum() < len(target):
+        return _never()
     fold = gold.sent_fold[rows]
     scores = np.zeros((len(rows), len(OUTPUTS)), dtype=np.float32)
     for f, part in enumerate(parts):
         held = np.flatnonzero(fold == f)
         scores[held] = part.score(table.folded, table.sents[rows[held]], LINE_REACH)
-    target = gold.sent_role[rows] == BOILERPLATE
     return forest_of(fit_trees(glue_features(table, rows, scores), target, seed, max_iter=80, max_leaf_nodes=8))
 
 
 def fit_classifier(pages: Sequence[Page], clean: Stage, seed: int, vectors: FloatArray | None = None) -> Classifier:
     """Fit both models on labelled pages and altered copies of them; `vectors` as `load_vectors` gives them."""
-    with threadpool_limits(1):  # threads that wait for a busy core cost more than they bring
-        return _fit_all(pages, clean, seed, vectors)
+    return fit_all(pages, clean, seed, vectors).classifier
 
 
-def _fit_all(pages: Sequence[Page], clean: Stage, seed: int, vectors: FloatArray | None) -> Classifier:
-    """`fit_classifier`, whatever the number of threads."""
-    rng = np.random.default_rng(seed)
-    alphabet = alphabet_of(pages)
-    folds = assign_folds([page.site for page in pages], [len(page.lines) for page in pages])
-    copies = [spin_page(page, rng, alphabet, SPIN_RATE) for page in pages if rng.random() < SPUN_SHARE]
-    copies += [relay_page(page, rng) for page in pages if rng.random() < RELAID_SHARE]
-    copies += [thin_page(page, rng) for page in pages if rng.random() < THIN_SHARE]
-    copies += [behead_page(page) for page in pages if rng.random() < BEHEADED_SHARE]
-    copies = [copy for copy in copies if len(copy.lines) <= MAX_LINES]
-    lines, parts = fit_lines(gather([*pages, *copies], clean, folds), seed)
-    glued = [glue_page(page, rng) for page in pages]
-    glue = fit_glue(gather(glued, clean, folds), parts, seed)
-    return Classifier(lines, fit_sents(gather(pages, clean, folds), glue, vectors, seed))
-
-
-def train_classifier(data: Sequence[Path], out: Path, seed: int = 0, vectors: Path | None = VECTORS) -> dict[str, Any]:
-    """Fit the classifier on the train split of labelled pages and write its model folder.
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A classifier, and what it was fitted on as far as a report on it needs that.
 
     Parameters
     ----------
-    data : sequence of Path
-        Files or folders of labelled pages.
-    out : Path
-        The model folder; made if need be.
-    seed : int
-    vectors : Path or None
-        Folder of n-gram vectors; None does without.
-
-    Returns
-    -------
-    dict
-        What `meta.json` says.
+    classifier : Classifier
+    lines, sents : Gold
+        Of pages and copies, and of pages and sentences.
+    around : ndarray of float32, shape (n_lines, n_features)
+        What the second round sees of `lines`.
+    opinion_odds : ndarray of float32, shape (n_body_sents,)
+        Cross-fitted log-odds of the body sentences of `sents`.
     """
-    pages = read_pages(data, split="train")
-    known = load_vectors(vectors) if vectors is not None else None
-    classifier = fit_classifier(pages, make_clean(CleanConfig()), seed, known)
-    sources = {path.name: checksum(path) for item in data for path in _files(item)}
-    figures = measure(classifier, data)
-    meta = save_classifier(classifier, out, {"data": sources, "n_pages": len(pages), "seed": seed, "figures": figures})
-    (out / "CARD.md").write_text(write_card(meta), encoding="utf-8")
-    return meta
+
+    classifier: Classifier
+    lines: Gold
+    sents: Gold
+    around: FloatArray
+    opinion_odds: FloatArray
 
 
-def measure(classifier: Classifier, data: Sequence[Path]) -> dict[str, dict[str, float]]:
-    """Get the main figures on every split of the data that was not fitted on, by folder or file and split."""
-    clean = make_clean(CleanConfig())
-    figures = {}
-    for item in data:
-        pages = read_pages([item])
-        for split in sorted({page.split for page in pages} - {"train"}):
-            held = [page for page in pages if page.split == split]
-            scored = score(held, lambda docs: annotate(classifier, clean(docs)))
-            figures[f"{item.stem}, {split}"] = {name: figure_at(scored, name) for name in SINGLE_FIGURES}
-    return figures
+def fit_all(
+    pages: Sequence[Page],
+    clean: Stage,
+    seed: int,
+    vectors: FloatArray | None = None,
+    sentences: Sequence[Page] = (),
+) -> Fitted:
+    """Fit both models.
+
+    Parameters
+    ----------
+    pages : sequence of Page
+    clean : Stage
+    seed : int
+    vectors : ndarray of float32 or None
+        As `load_vectors` gives them.
+    sentences : sequence of Page
+        Of these, claims and opinions alone are learnt.
+    """
+    with threadpool_limits(1):  # threads that wait for a busy core cost more than they bring
+        rng = np.random.default_rng(seed)
+        alphabet = alphabet_of(pages)
+        folds = folds_of(pages)
+        copies = [spin_page(page, rng, alphabet, SPIN_RATE) for page in pages if rng.random() < SPUN_SHARE]
+        copies += [relay_page(page, rng) for page in pages if rng.random() < RELAID_SHARE]
+        copies += [thin_page(page, rng) for page in pages if rng.random() < THIN_SHARE]
+        copies += [behead_page(page) for page in pages if rng.random() < BEHEADED_SHARE]
+        copies = [copy for copy in copies if len(copy.lines) <= MAX_LINES]
+        lines = gather([*pages, *copies], clean, folds)
+        line_model, parts, around = fit_lines(lines, seed)
+        glued = [glue_page(page, rng) for page in pages]
+        glue = fit_glue(gather(glued, clean, folds), parts, seed)
+        every = [*pages, *sentences]
+        sents = gather(every, clean, folds_of(every))
+        sent_model, opinion_odds = fit_sents(sents, glue, vectors, seed)
+    return Fitted(Classifier(line_model, sent_model), lines, sents, around, opinion_odds)
 
 
-_CARD = """# Classifier: roles of lines, claims and opinions
-
-Tells for every line whether it is title, heading, body, caption, code or boilerplate (and of which kind), and for every
-sentence of the body whether it is a claim or an opinion, from the text alone.
-
-**How.** Lines: logistic regressions over hashed character n-grams (orders 1 to 4, 2^17 rows, int16), then two rounds of
-boosted trees over shape, place, repetition and neighbours, then a Viterbi pass over the page; a forest for the kind.
-Sentences: n-gram scores alone, by vectors and with context (2^18 rows), then trees with cue words, place and
-neighbours; log-odds calibrated.
-
-Plain arrays (`classifier.npz`), no pickle, no vocabulary in clear. Trained on copies of the pages
-too: reworded at random, laid out in short lines, cut short, without their head, footers glued on.
-
-**Saw.** The train split of {sources}: {n_pages} pages. Labelled pages that are not part of the project are those of
-real publishers, labelled for development. `models/vectors` is used in training only.
-
-**Figures** on splits of other publishers (`zhcorpus score`)
-
-| data | {names} |
-|{rule}
-{rows}
-
-**Weak at.** Advertisements that read like the article, captions, tags, bios; how-to steps without a modal verb (taken
-for claims), statements of mechanism with 如果 or 可以 (taken for opinions), reported speech whose verb is far from its
-speaker.
-"""
-
-
-def write_card(meta: Mapping[str, Any]) -> str:
-    """Get the model card of what `save_classifier` saved."""
-    rows = [
-        f"| {name} | " + " | ".join(f"{values[figure]:.3f}" for figure in SINGLE_FIGURES) + " |"
-        for name, values in meta["figures"].items()
-    ]
-    return _CARD.format(
-        sources=", ".join(f"`{name}`" for name in meta["data"]),
-        n_pages=meta["n_pages"],
-        names=" | ".join(SINGLE_FIGURES),
-        rule="---|" * (len(SINGLE_FIGURES) + 1),
-        rows="\n".join(rows),
-    )
-
-
-def _files(item: Path) -> list[Path]:
-    """The files that `read_pages` reads."""
-    return sorted(item.glob("*.jsonl")) if item.is_dir() else [item]
+def folds_of(pages: Sequence[Page]) -> dict[str, int]:
+    """The fold of every site."""
+    return assign_folds([page.site for page in pages], [len(page.lines) for page in pages])
 
 
 def save_classifier(classifier: Classifier, out: Path, about: dict[str, Any]) -> dict[str, Any]:

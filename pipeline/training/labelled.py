@@ -7,7 +7,8 @@ labels mean stands in ``corpus/labelled/GUIDELINE.md``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import orjson
 
 from pipeline.doc import KINDS, LABELS, ROLES, Doc
-from pipeline.errors import PipelineError
+from pipeline.errors import ConfigError
 from pipeline.stage import Stage
 
 LINE_LABELS = ("title", "body", "boilerplate")
@@ -23,8 +24,46 @@ SENT_LABELS = ("claim", "opinion", "unsure", "boilerplate")
 SUBS = ("heading", "caption", "code")
 
 
-class LabelledDataError(PipelineError):
-    """A labelled page breaks the schema."""
+MAX_SHOWN = 20
+"""Faults that one message tells in full."""
+
+
+class LabelledDataError(ConfigError):
+    """Labelled data break the schema; nothing is fitted on them.
+
+    Parameters
+    ----------
+    *faults : str
+        What is wrong, where, and what to do: one sentence each. The first `MAX_SHOWN` and the number of the others
+        make the message.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        shown = list(faults[:MAX_SHOWN])
+        if len(faults) > MAX_SHOWN:
+            shown.append(f"and {len(faults) - MAX_SHOWN} more")
+        super().__init__("\n".join(shown))
+        self.faults = faults
+
+
+@dataclass
+class Faults:
+    """Gathers what is wrong with labelled data, so that all of it is told at once."""
+
+    found: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Keep the faults of a LabelledDataError and go on behind the block."""
+        try:
+            yield
+        except LabelledDataError as error:
+            self.found.extend(error.faults)
+
+    def raise_any(self) -> None:
+        """Raise one LabelledDataError that tells of all faults, if there are any."""
+        if self.found:
+            raise LabelledDataError(*self.found)
 
 
 @dataclass(frozen=True)
@@ -59,6 +98,8 @@ class Page:
     source : str
         The lines' texts, joined by newlines.
     lines : tuple of GoldLine
+    where : tuple of str
+        The place of every line in the labelled data: what a list of doubtful labels names.
     """
 
     id: str
@@ -68,6 +109,7 @@ class Page:
     split: str
     source: str
     lines: tuple[GoldLine, ...]
+    where: tuple[str, ...] = ()
 
     def doc(self) -> Doc:
         """The page as a document that no stage has seen."""
@@ -87,26 +129,29 @@ def read_pages(paths: Iterable[Path], split: str | None = None) -> list[Page]:
     Raises
     ------
     LabelledDataError
-        At the first row that breaks the schema: file, line, what was found, what was expected.
+        With every row that breaks the schema: file, line, what was found, what was expected.
     """
     pages: list[Page] = []
+    faults = Faults()
     for path in paths:
         files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
         if not files:
             raise LabelledDataError(f"{path} holds no labelled pages (*.jsonl)")
         for file in files:
-            pages.extend(page for page in _read_file(file) if split is None or page.split == split)
+            pages.extend(page for page in _read_file(file, faults) if split is None or page.split == split)
+    faults.raise_any()
     return pages
 
 
-def _read_file(path: Path) -> Iterator[Page]:
+def _read_file(path: Path, faults: Faults) -> Iterator[Page]:
     """The pages of one file."""
     if not path.is_file():
         raise LabelledDataError(f"{path} does not exist; expected a file of labelled pages")
     with path.open("rb") as file:
         for number, row in enumerate(file, 1):
             if row.strip():
-                yield parse_page(row, f"{path}:{number}")
+                with faults.collect():
+                    yield parse_page(row, f"{path}:{number}")
 
 
 def parse_page(row: bytes | str, where: str = "page") -> Page:
@@ -125,19 +170,32 @@ def parse_page(row: bytes | str, where: str = "page") -> Page:
     return page_of(data, where)
 
 
-def page_of(data: Any, where: str = "page") -> Page:
-    """Get one page from its parsed JSON."""
+def page_of(data: Any, where: str = "page", places: Sequence[str] | None = None) -> Page:
+    """Get one page from its parsed JSON.
+
+    Parameters
+    ----------
+    data : object
+    where : str
+        What an error names: file and line.
+    places : sequence of str or None
+        The place of every line, if it is not its number in the page.
+    """
     if not isinstance(data, dict) or not isinstance(data.get("lines"), list) or not data["lines"]:
         raise LabelledDataError(f"{where}: expected an object with a list 'lines' that is not empty")
     for name in ("id", "publisher"):
         if not isinstance(data.get(name), str):
             raise LabelledDataError(f"{where}: {name!r} is {data.get(name)!r}, expected a string")
+    places = places or [f"{where}, line {number} of the page" for number in range(1, len(data["lines"]) + 1)]
     lines, texts, at = [], [], 0
-    for number, line in enumerate(data["lines"], 1):
-        gold, text = _line_of(line, at, f"{where}, line {number} of the page")
-        lines.append(gold)
-        texts.append(text)
-        at += len(text) + 1
+    faults = Faults()
+    for line, place in zip(data["lines"], places, strict=True):
+        with faults.collect():
+            gold, text = _line_of(line, at, place)
+            lines.append(gold)
+            texts.append(text)
+            at += len(text) + 1
+    faults.raise_any()
     return Page(
         id=data["id"],
         publisher=data["publisher"],
@@ -146,6 +204,7 @@ def page_of(data: Any, where: str = "page") -> Page:
         split=str(data.get("split") or "train"),
         source="\n".join(texts),
         lines=tuple(lines),
+        where=tuple(places),
     )
 
 

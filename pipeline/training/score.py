@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from pipeline.doc import KINDS, LABELS, ROLES, Doc
 from pipeline.errors import ConfigError
-from pipeline.training.labelled import Page, read_pages
+from pipeline.training.dataset import OURS, read_labelled
+from pipeline.training.labelled import Page
 from pipeline.weights import checksum
 
 Figures = dict[str, Any]
@@ -379,7 +380,7 @@ def score_command(data: Path, split: str | None, config: str, floors: Path | Non
     """Score a config's pipeline on labelled pages; writes the figures and tells whether the floors are held."""
     from pipeline import load  # noqa: PLC0415 - the pipeline loads models; reading figures needs none
 
-    pages = read_pages([data], split)
+    pages = [page for page in read_labelled([data], OURS).pages if split in (None, page.split)]
     pipeline = load(config)
     figures = score(pages, lambda docs: list(pipeline.pipe(docs)))
     missed = missed_floors(figures, find_floors(floors, data, split)) if floors else []
