@@ -151,6 +151,24 @@ def hash_ngrams(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _list_rows(points: Points, start: int, end: int, shift: Any, reach: int, rows: NDArray[np.int64]) -> int:
+    """Write the table rows of a span's n-grams in reading order; get how many there are."""
+    length = end - start
+    n_rows = 0
+    for i in range(-1, length + 1):
+        if reach > 0 and i >= reach and i < length - reach:
+            continue
+        state = np.uint64(0)
+        for n in range(min(MAX_ORDER, length + 1 - i)):
+            state = _step(state, _padded(points, start, end, i + n))
+            if n == 0 and (i < 0 or i >= length):
+                continue
+            rows[n_rows] = _row(state, shift)
+            n_rows += 1
+    return n_rows
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def sum_spans(points: Points, spans: IntArray, table: NDArray[Any], reach: int, sums: NDArray[Any]) -> None:
     """Add up the table rows of every span's n-grams.
 
@@ -171,20 +189,22 @@ def sum_spans(points: Points, spans: IntArray, table: NDArray[Any], reach: int, 
     while (1 << bits) < table.shape[0]:
         bits += 1
     shift = np.uint64(64 - bits)
+    longest = 0
     for s in range(len(spans)):
-        start, end = spans[s, 0], spans[s, 1]
-        length = end - start
-        for i in range(-1, length + 1):
-            if reach > 0 and i >= reach and i < length - reach:
-                continue
-            state = np.uint64(0)
-            for n in range(min(MAX_ORDER, length + 1 - i)):
-                state = _step(state, _padded(points, start, end, i + n))
-                if n == 0 and (i < 0 or i >= length):
-                    continue
-                row = _row(state, shift)
-                for k in range(n_outputs):
-                    sums[s, k] += table[row, k]
+        longest = max(longest, spans[s, 1] - spans[s, 0])
+    rows = np.empty(MAX_ORDER * (longest + 2), dtype=np.int64)
+    for s in range(len(spans)):
+        n_rows = _list_rows(points, spans[s, 0], spans[s, 1], shift, reach, rows)
+        total = sums[s]
+        r = 0
+        while r + 4 <= n_rows:  # four at a time: the sums are loaded and stored a quarter as often
+            a, b, c, d = table[rows[r]], table[rows[r + 1]], table[rows[r + 2]], table[rows[r + 3]]
+            for k in range(n_outputs):
+                total[k] = total[k] + a[k] + b[k] + c[k] + d[k]
+            r += 4
+        for i in range(r, n_rows):
+            for k in range(n_outputs):
+                total[k] += table[rows[i], k]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
