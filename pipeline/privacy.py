@@ -321,27 +321,31 @@ class PrivacyConfig:
             raise ConfigError(f"privacy.mode is {self.mode!r}; known: {', '.join(MODES)}")
 
 
-def mark_private(doc: Doc, mode: str) -> Doc:
-    """Get a document with its private spans; in mode ``mask`` the writer is told to hide them."""
-    found = [] if doc.sents is None else clip_to_sentences(find_private(doc.text), doc.sents)
-    spans = np.array([(span.start, span.end) for span in found], dtype=np.int32).reshape(-1, 2)
-    types = Coded.encode([span.type for span in found], TYPES)
-    return doc.extend(pii=spans, pii_types=types, meta={**doc.meta, "mask": mode == "mask"})
-
-
 _NO_SPANS = np.zeros((0, 2), dtype=np.int32)
 _NO_TYPES = Coded.encode([], TYPES)
 
 
-def mark_batch(docs: Sequence[Doc], mode: str) -> list[Doc]:
-    """Get documents with their private spans, as `mark_private`; one cheap pass over the batch finds where to look."""
+def mark_private(docs: Sequence[Doc], mode: str) -> list[Doc]:
+    """Get documents with their private spans; in mode ``mask`` the writer is told to hide them.
+
+    One cheap pass over the batch finds where to look closely.
+    """
     starts = np.cumsum([0] + [len(doc.text) + 1 for doc in docs])
     runs = find_runs(code_points("\n".join([doc.text for doc in docs])), _shapes(), MIN_DIGITS, MIN_ID)
-    worth = set((np.searchsorted(starts, runs[:, 0], side="right") - 1).tolist())
-    return [
-        mark_private(doc, mode) if d in worth else doc.extend(pii=_NO_SPANS, pii_types=_NO_TYPES)
-        for d, doc in enumerate(docs)
-    ]
+    bounds = np.searchsorted(runs[:, 0], starts).tolist()
+    marked = []
+    for d, doc in enumerate(docs):
+        found: list[Private] = []
+        if bounds[d] < bounds[d + 1] and doc.sents is not None:
+            own = runs[bounds[d] : bounds[d + 1]] - np.array([starts[d], starts[d], 0], dtype=np.int32)
+            found = clip_to_sentences(_find(doc.text, own), doc.sents)
+        if not found:
+            marked.append(doc.extend(pii=_NO_SPANS, pii_types=_NO_TYPES))
+            continue
+        spans = np.array([(span.start, span.end) for span in found], dtype=np.int32)
+        types = Coded.encode([span.type for span in found], TYPES)
+        marked.append(doc.extend(pii=spans, pii_types=types, meta={**doc.meta, "mask": mode == "mask"}))
+    return marked
 
 
 @stage("privacy", requires=["sents"], assigns=["pii", "pii_types"])
@@ -349,6 +353,6 @@ def make_privacy(config: PrivacyConfig) -> Stage:
     """Get the stage that finds private data."""
 
     def find(docs: Sequence[Doc]) -> list[Doc]:
-        return mark_batch(docs, config.mode)
+        return mark_private(docs, config.mode)
 
     return find

@@ -62,7 +62,9 @@ class CleanConfig:
                 raise ConfigError(f"clean.skip has {name!r}; known: {', '.join(SKIPPABLE)}")
 
 
-_GLUED = re.compile("[（(【\\[]\\s*(?:" + "|".join(row[0] for row in read_rows("glued.tsv")) + ")")
+_GLUED_FOOTERS = [row[0] for row in read_rows("glued.tsv")]
+_GLUED = re.compile("[（(【\\[]\\s*(?:" + "|".join(_GLUED_FOOTERS) + ")")
+_GLUED_FIRSTS = code_points("".join(sorted({pattern[0] for pattern in _GLUED_FOOTERS})))
 
 
 def split_glued(points: CodePoints, sents: IntArray) -> IntArray:
@@ -80,7 +82,7 @@ def split_glued(points: CodePoints, sents: IntArray) -> IntArray:
     [[0, 6]]
     """
     extra = []
-    for row, opener in find_closing_brackets(points, sents, clean_classes(), MAX_GLUED).tolist():
+    for row, opener in find_closing_brackets(points, sents, clean_classes(), MAX_GLUED, _GLUED_FIRSTS).tolist():
         start, end = sents[row].tolist()
         if _GLUED.match(to_text(points[opener:end])):
             body_end = opener - 1 if points[opener - 1] == ord(" ") else opener
@@ -150,7 +152,9 @@ def clean_doc(doc: Doc, config: CleanConfig = _DEFAULT) -> Doc:
 def clean_docs(docs: Sequence[Doc], config: CleanConfig = _DEFAULT) -> list[Doc]:
     """Clean a batch: what single characters need in one pass over all of it, the rest document by document."""
     starts = np.cumsum([0] + [len(doc.source) for doc in docs], dtype=np.int64)
-    batch = fold_batch(code_points("".join([doc.source for doc in docs])), starts, config.skip, MAX_GLUED)
+    batch = fold_batch(
+        code_points("".join([doc.source for doc in docs])), starts, config.skip, MAX_GLUED, _GLUED_FIRSTS
+    )
     repaired = np.any(batch.repairs, axis=1)
     done = []
     for d, (doc, n_of) in enumerate(zip(docs, batch.n_of.tolist(), strict=True)):

@@ -51,10 +51,12 @@ def _folds(skip: tuple[str, ...]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
     return target, repair
 
 
-def fold_batch(points: CodePoints, starts: NDArray[np.int64], skip: tuple[str, ...], max_bracket: int) -> Batch:
+def fold_batch(
+    points: CodePoints, starts: NDArray[np.int64], skip: tuple[str, ...], max_bracket: int, firsts: CodePoints
+) -> Batch:
     """Repair single characters in the texts of a batch, and cut their sentences; see `clean_batch`."""
     tables = (*_folds(skip), clean_classes(), _pairs())
-    batch: Batch = clean_batch(points, starts, *tables, len(CHAR_REPAIRS), max_bracket)
+    batch: Batch = clean_batch(points, starts, *tables, len(CHAR_REPAIRS), max_bracket, firsts)
     return batch
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipeline.clean.edits import Edit
-from pipeline.kernels.chars import MAX_CELLS, MIN_CELLS, MIN_WRAPPED
+from pipeline.kernels.chars import MAX_CELLS, MAX_LONGER, MIN_CELLS, MIN_SPACES, MIN_WRAPPED
 
 HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af"
 """Han characters, as the inside of a regular expression's set."""
@@ -54,7 +54,7 @@ def join_spaced_han(text: str) -> Iterator[Edit]:
         return
     for match in _SPACED.finditer(text, text.rfind("\n", 0, clue.start()) + 1):
         chars = [char for char in match["run"] if char not in _MARKS and char != " "]
-        if len(chars) < _MIN_SPACED or sum(map(match["run"].count, " ")) < _MIN_SPACED - 1 or _is_list(chars):
+        if len(chars) < _MIN_SPACED or match["run"].count(" ") < MIN_SPACES or _is_list(chars):
             continue
         for i in range(match.start(), match.end()):
             if text[i] == " ":
@@ -142,7 +142,7 @@ def _wrap_width(lines: list[_Line], breaks: list[int]) -> int:
         n = sum(widths[candidate - less] for less in range(3))
         if n > best:
             best, width = n, candidate
-    if best < MIN_WRAPPED or sum(line.width > width + 2 for line in lines) * 10 > len(lines):
+    if best < MIN_WRAPPED or sum(line.width > width + 2 for line in lines) * MAX_LONGER > len(lines):
         return 0
     return width
 

@@ -11,6 +11,7 @@ import html
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from itertools import takewhile
 from typing import NamedTuple
 
 from pipeline.clean.disguise import drop_pinyin, join_parts
@@ -39,7 +40,15 @@ def unescape_entities(text: str) -> Iterator[Edit]:
         entity = re.sub(r"^&(?:amp;)+(?!$)", "&", match.group())
         replacement = html.unescape(entity)
         if replacement != match.group() and "&" not in replacement[:-1]:
-            yield Edit(match.start(), match.end(), replacement)
+            # what stays at the end keeps its place: "&nbspA1;" is a space and "A1;"
+            n_kept = _common_end(replacement[1:], match.group())
+            yield Edit(match.start(), match.end() - n_kept, replacement[: len(replacement) - n_kept])
+
+
+def _common_end(text: str, other: str) -> int:
+    """Count the characters with which both texts end."""
+    pairs = zip(reversed(text), reversed(other), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 _REPEATED = re.compile(

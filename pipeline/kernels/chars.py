@@ -42,11 +42,17 @@ MAX_MARKS = 3
 MAX_SYLLABLE = 6
 """Letters of the longest Mandarin syllable in pinyin (zhuang, chuang, shuang)."""
 
+MIN_SPACES = 3
+"""Spaces in a run of Han characters set apart, at least."""
+
 FIRST_WIDE = 0x80
 """Characters from here on are taken for two cells of a line; ASCII ones for one."""
 
 MIN_CELLS, MAX_CELLS = 36, 160
 """Widths of a line at which hard-wrapped text is looked for; shorter ones are verse and headlines."""
+
+MAX_LONGER = 10
+"""At most one line in so many of a hard-wrapped text is longer than it may be."""
 
 MIN_WRAPPED = 5
 """Lines of (nearly) one width without an end, at least, that may be hard-wrapped text."""
@@ -148,8 +154,10 @@ def survey(  # noqa: PLR0912, PLR0915 - one look at each character, whatever it 
     han = kana = hangul = latin = traditional = simplified = private = 0
     signs = 0
     open_lines = np.zeros(MAX_CELLS, dtype=np.int32)  # lines that no sentence ends, by width
+    lines = np.zeros(MAX_CELLS + 1, dtype=np.int32)  # all lines but the last, by width; longer ones together
     before = np.uint16(0)  # the classes of the last character
-    run = spaced = cells = 0  # repeatable marks in a row, Han characters with a space between each, width of the line
+    run = cells = 0  # repeatable marks in a row, width of the line
+    spaced = spaces = 0  # Han characters with a space between each, spaces since two stood together
     for i in range(len(points)):
         point = points[i]
         kind = classes[point]
@@ -164,14 +172,15 @@ def survey(  # noqa: PLR0912, PLR0915 - one look at each character, whatever it 
                         signs |= PARTED
             if i > 1 and points[i - 1] == _SPACE and classes[points[i - 2]] & HAN:
                 spaced += 1
-                if spaced >= 2:
+                if spaced >= 2 and spaces >= MIN_SPACES:
                     signs |= SPACED
             elif before & HAN:
-                spaced = 0
+                spaced = spaces = 0
         elif point == _NEWLINE:
             if not before & (END | CLOSER) and cells <= MAX_CELLS:
                 open_lines[cells - 1] += 1
-            cells = spaced = 0
+            lines[min(cells - 1, MAX_CELLS)] += 1
+            cells = spaced = spaces = 0
         elif kind & LATIN:
             latin += 1
             if before & TWIN:
@@ -180,6 +189,8 @@ def survey(  # noqa: PLR0912, PLR0915 - one look at each character, whatever it 
             run = run + 1 if before & MARK else 1
             if run > MAX_MARKS:
                 signs |= REPEATED
+        elif point == _SPACE:
+            spaces += 1
         elif point == _AMPERSAND:
             signs |= AMPERSAND
         elif kind & TWIN:
@@ -193,12 +204,24 @@ def survey(  # noqa: PLR0912, PLR0915 - one look at each character, whatever it 
             hangul += (kind & HANGUL) != 0
             private += (kind & PRIVATE) != 0
         before = kind
-    for width in range(MIN_CELLS, MAX_CELLS):
-        if open_lines[width - 2] + open_lines[width - 1] + open_lines[width] >= MIN_WRAPPED:
-            signs |= WRAPPED
-            break
+    lines[min(cells, MAX_CELLS)] += 1
+    if _may_be_wrapped(open_lines, lines):
+        signs |= WRAPPED
     counts = np.array([han, kana, hangul, latin, traditional, simplified, private], dtype=np.int64)
     return counts, signs
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _may_be_wrapped(open_lines: IntArray, lines: IntArray) -> bool:
+    """Tell whether some lines without an end are of one width, beyond which hardly any line goes."""
+    n_lines = lines.sum()
+    n_longer = n_lines - lines[: MIN_CELLS + 2].sum()  # than width + 2
+    for width in range(MIN_CELLS, MAX_CELLS):
+        n_longer -= lines[width + 2] if width + 2 < MAX_CELLS else 0
+        n_open = open_lines[width - 2] + open_lines[width - 1] + open_lines[width]
+        if n_open >= MIN_WRAPPED and n_longer * MAX_LONGER <= n_lines:
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -253,9 +276,9 @@ def cut_sentences(points: CodePoints, classes: NDArray[np.uint16]) -> IntArray:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def find_closing_brackets(
-    points: CodePoints, sents: IntArray, classes: NDArray[np.uint16], max_length: int
+    points: CodePoints, sents: IntArray, classes: NDArray[np.uint16], max_length: int, firsts: CodePoints
 ) -> IntArray:
-    """Find the short bracket that closes a line behind other text, where there is one.
+    """Find the short bracket that closes a line behind other text, where there is one that begins as it should.
 
     Parameters
     ----------
@@ -264,6 +287,8 @@ def find_closing_brackets(
     classes : ndarray of uint16, shape (0x110000,)
     max_length : int
         Code points, brackets included.
+    firsts : ndarray of uint32, shape (n_firsts,)
+        What may stand behind the opening bracket, spaces left out.
 
     Returns
     -------
@@ -282,9 +307,11 @@ def find_closing_brackets(
             continue
         for j in range(end - 2, max(start, end - max_length - 1), -1):
             if classes[points[j]] & OPENER:
-                found[count, 0] = i
-                found[count, 1] = j
-                count += 1
+                first = points[j + 2] if points[j + 1] == _SPACE else points[j + 1]
+                if (firsts == first).any():
+                    found[count, 0] = i
+                    found[count, 1] = j
+                    count += 1
                 break
     return found[:count].copy()
 
@@ -376,6 +403,7 @@ def clean_batch(
     pairs: CodePoints,
     n_repairs: int,
     max_bracket: int,
+    firsts: CodePoints,
 ) -> Batch:
     """Fold, survey and cut every text of a batch; see `fold`, `survey`, `cut_sentences`, `find_closing_brackets`.
 
@@ -406,7 +434,7 @@ def clean_batch(
         spans = cut_sentences(text, classes)
         sents = _append(sents, sent_bounds[d], spans)
         sent_bounds[d + 1] = sent_bounds[d] + len(spans)
-        has_bracket[d] = len(find_closing_brackets(text, spans, classes, max_bracket)) > 0
+        has_bracket[d] = len(find_closing_brackets(text, spans, classes, max_bracket, firsts)) > 0
         edit_bounds[d + 1] = edit_bounds[d]
         is_changed[d] = n != len(source) or (text != source).any()
         if n and n != len(source):

@@ -8,6 +8,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.kernels.chars import CodePoints, IntArray
+from pipeline.tables import INVISIBLE
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -70,38 +71,76 @@ def string_column(points: CodePoints, spans: NDArray[np.int64]) -> pa.Array:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def body_points(points: CodePoints, sents: IntArray, keep: NDArray[np.bool_]) -> CodePoints:
-    """Join the sentences that are kept: paragraphs by newline, sentences of a line as they stood.
+def join_bodies(
+    points: CodePoints, sents: NDArray[np.int64], sent_bounds: NDArray[np.int64], keep: NDArray[np.bool_]
+) -> tuple[CodePoints, NDArray[np.int64]]:
+    """Join the sentences of each document that are kept: paragraphs by newline, sentences of a line as they stood.
 
     Parameters
     ----------
     points : ndarray of uint32, shape (n_chars,)
-        A cleaned text, whose white space is one newline or one space.
-    sents : ndarray of int32, shape (n_sents, 2)
+        Cleaned texts, whose white space is one newline or one space.
+    sents : ndarray of int64, shape (n_sents, 2)
+    sent_bounds : ndarray of int64, shape (n_docs + 1,)
     keep : ndarray of bool, shape (n_sents,)
 
     Returns
     -------
     joined : ndarray of uint32
+    spans : ndarray of int64, shape (n_docs, 2)
+        Where each document's text stands in it.
     """
+    n_docs = len(sent_bounds) - 1
     joined = np.empty(len(points) + len(sents), dtype=np.uint32)
+    spans = np.empty((n_docs, 2), dtype=np.int64)
     n = 0
-    at = 0  # where the last kept sentence ended
-    for i in range(len(sents)):
-        if not keep[i]:
-            continue
-        if n:
-            gap = 0
-            for j in range(at, sents[i, 0]):
-                if points[j] == 0x0A:
-                    gap = 0x0A
-                elif points[j] == 0x20 and gap == 0:
-                    gap = 0x20
-            if gap:
-                joined[n] = gap
+    for d in range(n_docs):
+        first = n
+        at = 0  # where the last kept sentence ended
+        for i in range(sent_bounds[d], sent_bounds[d + 1]):
+            if not keep[i]:
+                continue
+            if n > first:
+                gap = 0
+                for j in range(at, sents[i, 0]):
+                    if points[j] == 0x0A:
+                        gap = 0x0A
+                    elif points[j] == 0x20 and gap == 0:
+                        gap = 0x20
+                if gap:
+                    joined[n] = gap
+                    n += 1
+            for j in range(sents[i, 0], sents[i, 1]):
+                joined[n] = points[j]
                 n += 1
-        for j in range(sents[i, 0], sents[i, 1]):
-            joined[n] = points[j]
-            n += 1
-        at = sents[i, 1]
-    return joined[:n].copy()
+            at = sents[i, 1]
+        spans[d, 0], spans[d, 1] = first, n
+    return joined[:n].copy(), spans
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def visible_spans(points: CodePoints, starts: IntArray, classes: NDArray[np.uint16]) -> IntArray:
+    """Cut a source at the starts of its sentences; a span begins and ends with a visible character.
+
+    Parameters
+    ----------
+    points : ndarray of uint32, shape (n_chars,)
+    starts : ndarray of int32, shape (n_sents,)
+        Where the first character of each sentence came from, ascending; the first sentence takes all before it, too.
+    classes : ndarray of uint16, shape (0x110000,)
+
+    Returns
+    -------
+    ndarray of int32, shape (n_sents, 2)
+        Half-open; together they hold every visible character once.
+    """
+    spans = np.empty((len(starts), 2), dtype=np.int32)
+    for s in range(len(starts)):
+        first = 0 if s == 0 else starts[s]
+        last = starts[s + 1] if s + 1 < len(starts) else len(points)
+        while first < last and classes[points[first]] & INVISIBLE:
+            first += 1
+        while last > first and classes[points[last - 1]] & INVISIBLE:
+            last -= 1
+        spans[s, 0], spans[s, 1] = first, last
+    return spans

@@ -12,13 +12,14 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.doc import Coded, Doc, IntArray
-from pipeline.kernels.chars import CodePoints, code_points, to_text
-from pipeline.kernels.columns import body_points, string_column
-from pipeline.tables import INVISIBLE, char_classes
+from pipeline.doc import LABELS, ROLES, Coded, Doc, IntArray
+from pipeline.kernels.chars import CodePoints, code_points
+from pipeline.kernels.columns import join_bodies, string_column, visible_spans
+from pipeline.tables import char_classes
 
 _STRING = pa.large_string()
 _CODED = pa.dictionary(pa.int16(), pa.string())
+_SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32())])
 _PRIVATE = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("type", pa.string())])
 _ENTITY = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("label", pa.string())])
 
@@ -62,6 +63,8 @@ SENTENCES = pa.schema(
         ("xpos", pa.list_(pa.string())),
         ("ents", pa.list_(_ENTITY)),
         ("pii", pa.list_(_PRIVATE)),
+        ("reason", pa.string()),
+        ("attributed_to", _SPAN),
     ]
 )
 """The columns of `sentences`."""
@@ -79,14 +82,10 @@ def source_spans(doc: Doc) -> IntArray:
         Half-open code points of `Doc.source`.
     """
     sents = doc.sents
-    if sents is None or not len(doc.edits) or not len(sents):
+    if sents is None or not len(sents) or (not len(doc.edits) and doc.text == doc.source):
         return np.zeros((0, 2), dtype=np.int32) if sents is None else sents
-    visible = np.flatnonzero(char_classes()[code_points(doc.source)] & INVISIBLE == 0)
-    starts = doc.to_source(sents[:, 0])
-    first = np.searchsorted(visible, starts)
-    first[0] = 0
-    last = np.append(first[1:], len(visible)) - 1
-    return np.stack([visible[first], visible[last] + 1], axis=1).astype(np.int32)
+    spans: IntArray = visible_spans(code_points(doc.source), doc.to_source(sents[:, 0]), char_classes())
+    return spans
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,45 @@ class Tables:
 
     documents: pa.Table
     sentences: pa.Table
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """The texts of documents one after another, and their sentences.
+
+    Parameters
+    ----------
+    points : ndarray of uint32, shape (n_chars,)
+        As they are written: private data hidden where the config says so.
+    starts : ndarray of int64, shape (n_docs + 1,)
+    sents : ndarray of int64, shape (n_sents, 2)
+        In the joined text.
+    sent_bounds : ndarray of int64, shape (n_docs + 1,)
+    """
+
+    points: CodePoints
+    starts: NDArray[np.int64]
+    sents: NDArray[np.int64]
+    sent_bounds: NDArray[np.int64]
+
+    @property
+    def doc_of_sent(self) -> NDArray[np.int64]:
+        """The document of every sentence."""
+        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.sent_bounds))
+
+
+def _join(docs: Sequence[Doc]) -> _Joined:
+    points = code_points("".join([doc.text for doc in docs]))
+    starts = np.cumsum([0] + [len(doc.text) for doc in docs], dtype=np.int64)
+    hidden = [(d, doc.pii) for d, doc in enumerate(docs) if doc.pii is not None and doc.meta.get("mask")]
+    if hidden:
+        points = points.copy()
+    for d, spans in hidden:
+        for start, end in (spans + starts[d]).tolist():
+            points[start:end] = ord("*")
+    parts = [_sents(doc) for doc in docs]
+    sent_bounds = np.cumsum([0] + [len(part) for part in parts], dtype=np.int64)
+    return _Joined(points, starts, _stack(parts, starts), sent_bounds)
 
 
 def make_tables(docs: Sequence[Doc], *, keep_source: bool = False) -> Tables:
@@ -107,58 +145,55 @@ def make_tables(docs: Sequence[Doc], *, keep_source: bool = False) -> Tables:
     keep_source : bool
         Add the column ``source_text``.
     """
-    points = [_mask(code_points(doc.text), doc) for doc in docs]
-    return Tables(_document_rows(docs, points, keep_source=keep_source), _sentence_rows(docs, points))
-
-
-def _mask(points: CodePoints, doc: Doc) -> CodePoints:
-    """Hide private data, character by character, where the document's config says so."""
-    if not doc.meta.get("mask") or doc.pii is None or not len(doc.pii):
-        return points
-    masked = points.copy()
-    for start, end in doc.pii.tolist():
-        masked[start:end] = ord("*")
-    return masked
+    joined = _join(docs)
+    return Tables(_document_rows(docs, joined, keep_source=keep_source), _sentence_rows(docs, joined))
 
 
 def _sents(doc: Doc) -> IntArray:
     return np.zeros((0, 2), dtype=np.int32) if doc.sents is None else doc.sents
 
 
-def _body(doc: Doc, points: CodePoints) -> CodePoints:
-    sents = _sents(doc)
-    keep = np.ones(len(sents), dtype=np.bool_)
-    if doc.role is not None:
-        keep = doc.role.codes != doc.role.names.index("boilerplate")
-    body: CodePoints = body_points(points, sents, keep)
-    return body
+def _codes(layers: Sequence[Coded | None]) -> NDArray[np.int16] | None:
+    """Get the codes of a layer of all documents, one after another; None if one of them lacks it."""
+    present = [layer.codes for layer in layers if layer is not None]
+    return np.concatenate(present) if present and len(present) == len(layers) else None
 
 
-def _count(layer: Coded | None, name: str) -> int | None:
-    return None if layer is None else layer.count(name)
+def _count_label(docs: Sequence[Doc], joined: _Joined, name: str) -> list[int] | None:
+    """Count the sentences with a label, by document."""
+    codes = _codes([doc.label for doc in docs])
+    if codes is None:
+        return None
+    counts: list[int] = np.bincount(joined.doc_of_sent[codes == LABELS.index(name)], minlength=len(docs)).tolist()
+    return counts
 
 
 def _meta_column(doc: Doc) -> str:
-    known = {"published": doc.meta.get("published"), "url": doc.meta.get("url"), **doc.meta.get("extra", {})}
-    for name in ("n_undecodable", "mojibake", "repairs", "left"):
-        known[name] = doc.meta.get(name)
-    plain = {name: value for name, value in known.items() if value not in (None, {}, "")}
+    """Get what else is known of a document: what the input said, then what the pipeline has to say."""
+    said = {"published": doc.meta.get("published"), "url": doc.meta.get("url"), **doc.meta.get("extra", {})}
+    own = {name: value for name in _OWN_META if (value := doc.meta.get(name)) not in (None, {}, "")}
+    plain = {name: value for name, value in said.items() if value not in (None, {}, "")} | own
     return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS, default=str).decode()
 
 
-def _document_rows(docs: Sequence[Doc], points: Sequence[CodePoints], *, keep_source: bool) -> pa.Table:
-    bodies = [_body(doc, doc_points) for doc, doc_points in zip(docs, points, strict=True)]
+_OWN_META = ("n_undecodable", "mojibake", "repairs", "left")
+
+
+def _document_rows(docs: Sequence[Doc], joined: _Joined, *, keep_source: bool) -> pa.Table:
+    roles = _codes([doc.role for doc in docs])
+    keep = np.ones(len(joined.sents), dtype=np.bool_) if roles is None else roles != ROLES.index("boilerplate")
+    bodies, body_spans = join_bodies(joined.points, joined.sents, joined.sent_bounds, keep)
     columns: dict[str, Any] = {
         "doc_id": [doc.id for doc in docs],
         **{name: [doc.meta.get(name) for doc in docs] for name in ("origin", "publisher", "title")},
-        "text": pa.array([to_text(body) for body in bodies], _STRING),
+        "text": string_column(bodies, body_spans),
         **{name: [doc.meta.get(name) for doc in docs] for name in ("script", "lang", "encoding")},
         "source_sha256": [hashlib.sha256(doc.source.encode("utf-8", "surrogatepass")).hexdigest() for doc in docs],
         "n_chars": [len(doc.source) for doc in docs],
-        "n_body_chars": [len(body) for body in bodies],
-        "n_sents": [len(_sents(doc)) for doc in docs],
-        "n_claims": [_count(doc.label, "claim") for doc in docs],
-        "n_opinions": [_count(doc.label, "opinion") for doc in docs],
+        "n_body_chars": (body_spans[:, 1] - body_spans[:, 0]).astype(np.int32),
+        "n_sents": np.diff(joined.sent_bounds).astype(np.int32),
+        "n_claims": _count_label(docs, joined, "claim"),
+        "n_opinions": _count_label(docs, joined, "opinion"),
         "duplicate_of": [doc.meta.get("duplicate_of") for doc in docs],
         "meta": [_meta_column(doc) for doc in docs],
     }
@@ -166,23 +201,23 @@ def _document_rows(docs: Sequence[Doc], points: Sequence[CodePoints], *, keep_so
     if keep_source:
         columns["source_text"] = [doc.source.encode("utf-8", "replace").decode() for doc in docs]
         schema = schema.append(pa.field("source_text", _STRING))
-    return pa.table(columns, schema=schema)
+    nulls = {name: pa.nulls(len(docs), schema.field(name).type) for name, column in columns.items() if column is None}
+    return pa.table({**columns, **nulls}, schema=schema)
 
 
-def _stack(parts: Sequence[IntArray], shifts: Sequence[int]) -> NDArray[np.int64]:
+def _stack(parts: Sequence[IntArray], shifts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Concatenate spans of several texts, each moved to its place in the joined text."""
-    moved = [part.astype(np.int64) + shift for part, shift in zip(parts, shifts, strict=True)]
-    return np.concatenate(moved) if moved else np.zeros((0, 2), dtype=np.int64)
+    if not parts:
+        return np.zeros((0, 2), dtype=np.int64)
+    return np.concatenate(parts) + np.repeat(shifts[: len(parts)], [len(part) for part in parts])[:, None]
 
 
 def _coded_column(layers: Sequence[Coded | None]) -> pa.Array | None:
-    """Get a layer of all documents as one column of strings; None if no document has it."""
-    present = [layer for layer in layers if layer is not None]
-    if len(present) < len(layers) or not present:
+    """Get a layer of all documents as one column of strings; None if a document lacks it."""
+    codes = _codes(layers)
+    if codes is None or layers[0] is None:
         return None
-    codes = np.concatenate([layer.codes for layer in present])
-    names = pa.array(present[0].names, pa.string())
-    return names.take(pa.array(codes, mask=codes < 0))
+    return pa.array(layers[0].names, pa.string()).take(pa.array(codes, mask=codes < 0))
 
 
 def _lists(values: pa.Array, sents: NDArray[np.int64], starts: NDArray[np.int64]) -> pa.Array:
@@ -191,24 +226,20 @@ def _lists(values: pa.Array, sents: NDArray[np.int64], starts: NDArray[np.int64]
     return pa.ListArray.from_arrays(pa.array(offsets), values)
 
 
-def _sentence_rows(docs: Sequence[Doc], points: Sequence[CodePoints]) -> pa.Table:
-    shifts = np.concatenate([[0], np.cumsum([len(part) for part in points])]).tolist()[:-1]
-    joined = np.concatenate(points) if points else np.zeros(0, dtype=np.uint32)
-    counts = [len(_sents(doc)) for doc in docs]
-    sents = _stack([_sents(doc) for doc in docs], shifts)
-    source = _stack([source_spans(doc) for doc in docs], [0] * len(docs))
+def _sentence_rows(docs: Sequence[Doc], joined: _Joined) -> pa.Table:
+    sents, doc_of_sent = joined.sents, joined.doc_of_sent
+    source = np.concatenate([source_spans(doc) for doc in docs]) if docs else np.zeros((0, 2), dtype=np.int32)
     columns: dict[str, Any] = {
-        "doc_id": pa.array([doc.id for doc in docs], pa.string()).take(
-            pa.array(np.repeat(np.arange(len(docs)), counts))
-        ),
-        "sent": np.concatenate([np.arange(n, dtype=np.int32) for n in counts] or [np.zeros(0, dtype=np.int32)]),
+        "doc_id": pa.array([doc.id for doc in docs], pa.string()).take(pa.array(doc_of_sent)),
+        "sent": (np.arange(len(sents)) - joined.sent_bounds[doc_of_sent]).astype(np.int32),
         "start": source[:, 0],
         "end": source[:, 1],
-        "text": string_column(joined, sents),
+        "text": string_column(joined.points, sents),
         **{name: _coded_column([getattr(doc, name) for doc in docs]) for name in ("label", "role", "kind")},
         **_probability_columns(docs),
-        **_token_columns(docs, joined, sents, shifts),
-        "pii": _private_lists(docs, sents, shifts),
+        **_token_columns(docs, joined),
+        "pii": _private_lists(docs, joined),
+        **_evidence_columns(docs),
     }
     nulls = {name: pa.nulls(len(sents), SENTENCES.field(name).type) for name in SENTENCES.names}
     given = {name: column for name, column in columns.items() if column is not None}
@@ -226,14 +257,22 @@ def _probability_columns(docs: Sequence[Doc]) -> dict[str, Any]:
     }
 
 
-def _token_columns(
-    docs: Sequence[Doc], joined: CodePoints, sents: NDArray[np.int64], shifts: Sequence[int]
-) -> dict[str, Any]:
+def _evidence_columns(docs: Sequence[Doc]) -> dict[str, Any]:
+    """Get the reasons and the sources of claims, where they were kept."""
+    if not docs or not all("evidence" in doc.meta for doc in docs):
+        return {}
+    evidence = [entry or {} for doc in docs for entry in doc.meta["evidence"]]
+    sources = [entry.get("attributed_to") for entry in evidence]
+    spans = [None if source is None else {"start": source[0], "end": source[1]} for source in sources]
+    return {"reason": [entry.get("reason") for entry in evidence], "attributed_to": pa.array(spans, _SPAN)}
+
+
+def _token_columns(docs: Sequence[Doc], joined: _Joined) -> dict[str, Any]:
     token_parts = [doc.tokens for doc in docs if doc.tokens is not None]
     if not token_parts or len(token_parts) < len(docs):
         return {}
-    tokens = _stack(token_parts, shifts)
-    columns = {"tokens": _lists(string_column(joined, tokens), sents, tokens[:, 0])}
+    tokens, sents = _stack(token_parts, joined.starts), joined.sents
+    columns = {"tokens": _lists(string_column(joined.points, tokens), sents, tokens[:, 0])}
     for name in ("upos", "xpos"):
         column = _coded_column([getattr(doc, name) for doc in docs])
         if column is not None:
@@ -241,17 +280,17 @@ def _token_columns(
     labels = _coded_column([doc.ent_labels for doc in docs])
     ent_parts = [doc.ents for doc in docs if doc.ents is not None]
     if labels is not None and len(ent_parts) == len(docs):
-        columns["ents"] = _entity_lists(_stack(ent_parts, shifts), labels, tokens, sents)
+        columns["ents"] = _entity_lists(_stack(ent_parts, joined.starts), labels, tokens, sents)
     return columns
 
 
-def _private_lists(docs: Sequence[Doc], sents: NDArray[np.int64], shifts: Sequence[int]) -> pa.Array | None:
+def _private_lists(docs: Sequence[Doc], joined: _Joined) -> pa.Array | None:
     """Get the private spans of every sentence, as code points of its text."""
     types = _coded_column([doc.pii_types for doc in docs])
     parts = [doc.pii for doc in docs if doc.pii is not None]
     if types is None or len(parts) < len(docs):
         return None
-    spans = _stack(parts, shifts)
+    spans, sents = _stack(parts, joined.starts), joined.sents
     sent_starts = sents[np.searchsorted(sents[:, 0], spans[:, 0], side="right") - 1, 0] if len(sents) else spans[:, 0]
     local = (spans - sent_starts[:, None]).astype(np.int32)
     fields = [pa.array(np.ascontiguousarray(local[:, 0])), pa.array(np.ascontiguousarray(local[:, 1])), types]
