@@ -12,6 +12,7 @@ DATA ?= corpus/labelled
 ALSO ?=
 INSTALL ?=
 REAL ?= ../shared/real
+TEXTS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup corpus test train score bench bench-peers wipe
@@ -56,6 +57,7 @@ $(PEERS)/.ready: benchmarks/requirements-peers.txt
 
 bench-peers: $(READY) $(PEERS)/.ready ## Compare body extraction with other programs on labelled pages (REAL=../shared/real).
 	$(BIN)/python benchmarks/extract.py --real "$(REAL)" --peers $(PEERS)/bin/python
+	$(BIN)/python benchmarks/segment_tag.py --peers $(PEERS)/bin/python $(TEXTS)
 
 wipe: ## Delete what was made: the environment, builds, outputs.
 	rm -rf $(VENV) $(PEERS) build corpus/output .mypy_cache .ruff_cache .pytest_cache .hypothesis

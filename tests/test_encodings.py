@@ -123,10 +123,27 @@ def test_a_short_cell_is_believed_to_be_in_its_tables_encoding() -> None:
 
 
 def test_few_nuls_are_characters_many_are_binary() -> None:
-    assert decode(HANS[0].encode() * 20 + b"\x00").text.endswith("\x00")
-    with pytest.raises(InputRejectedError) as caught:
-        decode(HANS[0].encode() + b"\x00" * 3)
-    assert caught.value.code == "binary"
+    assert decode((HANS[0] * 20).encode("gb18030") + b"\x00").text.endswith("\x00")
+    for data in (HANS[0].encode("gb18030") + b"\x00" * 3, b"PK\x03\x04" + bytes(99), b"plain\x00texts" * 9):
+        with pytest.raises(InputRejectedError) as caught:
+            decode(data)
+        assert caught.value.code == "binary"
+
+
+def test_nuls_in_chinese_utf8_are_characters() -> None:
+    text = HANS[0].replace("，", "，\x00\x00")
+    assert decode(text.encode()) == (text, "utf-8", 0)
+
+
+@pytest.mark.parametrize("text", HANS + HANT)
+@pytest.mark.parametrize("n_bytes", [1, 2])
+def test_a_text_cut_within_a_character_is_read(text: str, n_bytes: int) -> None:
+    data = text.encode()
+    assert decode(data[:-n_bytes]) == (text[:-1] + "\ufffd", "utf-8", 1)
+    assert decode(data[n_bytes:]) == ("\ufffd" * (3 - n_bytes) + text[1:], "utf-8", 3 - n_bytes)
+    assert decode(text.encode("utf-16")[:-1]).n_undecodable == 1
+    with pytest.raises(InputRejectedError):
+        decode("的".encode()[1:] + "一二三".encode()[:-1])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "big5hkscs", "utf-16-le"])
@@ -203,6 +220,12 @@ def test_lines_are_judged_one_by_one() -> None:
     text = "\n".join([HANS[0], damage(HANS[1]), "plain", damage(HANS[2]), damage("简讯"), FOREIGN[3], damage(HANS[3])])
     lines = [HANS[0], HANS[1], "plain", HANS[2], "简讯", FOREIGN[3], HANS[3]]
     assert undo_mojibake(text).text.split("\n") == lines
+
+
+@pytest.mark.parametrize("line", ["纯棉毛巾 31.0", "订阅", "麒麟·貔貅"])
+def test_lines_of_rare_characters_are_undone_with_the_others(line: str) -> None:
+    text = "\n".join([*HANS, line])
+    assert undo_mojibake(misread("utf-8", "cp1252")(text)).text == text
 
 
 def test_a_text_that_only_quotes_mojibake_stays() -> None:

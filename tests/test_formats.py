@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -373,6 +374,7 @@ def test_records_are_unpacked_and_decoded(tmp_path: Path, record: bytes) -> None
         (make_response(b"<script>show()</script>", "bad"), "empty"),
         (make_response(bytes(range(256)), "bad"), "binary"),
         (b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: many\r\n\r\n", "bad_record"),
+        ("WARC/1.0\r\nWARC-Type: response\r\nContent-Length: ²\r\n\r\n".encode(), "bad_record"),
         (b"stray bytes\n" * 4, "bad_record"),
     ],
 )
@@ -473,6 +475,47 @@ def test_a_row_too_long_does_not_hide_the_next(tmp_path: Path, monkeypatch: pyte
     assert isinstance(long, Rejection)
     assert isinstance(last, Doc)
     assert (long.line, long.code, last.id) == (2, "too_large", "a.jsonl#3")
+
+
+@pytest.mark.parametrize(
+    ("row", "text", "n_undecodable"),
+    [
+        (r'{"text": "halved \ud83d", "views": NaN}', "halved \ufffd", 1),
+        (r'{"text": "whole \ud83d\ude00", "views": Infinity}', "whole 😀", None),
+        ('{"text": "a\tb\x01"}', "a\tb\x01", None),
+        ('{"text": "正文", "n": 123456789012345678901234567890}', "正文", None),
+    ],
+)
+def test_rows_that_are_almost_json_are_read(tmp_path: Path, row: str, text: str, n_undecodable: int | None) -> None:
+    (tmp_path / "a.jsonl").write_text(row, encoding="utf-8")
+    (doc,) = read_docs(tmp_path / "a.jsonl")
+    assert (doc.source, doc.meta.get("n_undecodable")) == (text, n_undecodable)
+    orjson.dumps(doc.meta)  # or writing it would end the run
+
+
+@pytest.mark.parametrize("row", ['{"text": 1e999}', "[" * 100_000, '{"n": ' + "9" * 9999 + "}", "{'text': 1}"])
+def test_rows_that_are_no_json_are_set_aside(tmp_path: Path, row: str) -> None:
+    (tmp_path / "a.jsonl").write_text(row, encoding="utf-8")
+    assert read_one_rejection(tmp_path / "a.jsonl")[1].code == "bad_json"
+
+
+def test_strings_and_times_that_python_cannot_hold_are_read_all_the_same(tmp_path: Path) -> None:
+    texts = pa.array([ARTICLES[0].encode("gb18030"), "正文".encode()]).view(pa.string())
+    times = pa.array([1, 2**62], pa.timestamp("ns"))
+    pq.write_table(pa.table({"text": texts, "published": times}), tmp_path / "a.parquet")
+    first, second = read_docs(tmp_path / "a.parquet")
+    assert (first.source, second.source) == (ARTICLES[0], "正文")
+    assert first.meta["published"] == "1970-01-01 00:00:00.000000001"
+
+
+@pytest.mark.parametrize("flags", [0x800, 0])
+def test_a_broken_archive_is_one_rejection(tmp_path: Path, flags: int) -> None:
+    data = bytearray(make_zip({"QQQQ.txt": "正文".encode()}))
+    central = data.index(b"PK\x01\x02")
+    data[central + 6 : central + 10] = bytes([20 if flags else 99, 0, 0, flags >> 8])
+    data = data.replace(b"QQQQ", b"\xff\xfe\xff\xfe")
+    (tmp_path / "a.zip").write_bytes(data)
+    assert read_one_rejection(tmp_path / "a.zip")[1].code == "unreadable"
 
 
 def test_a_wide_file_is_not_cut(tmp_path: Path) -> None:

@@ -327,9 +327,18 @@ def test_what_a_page_says_of_itself(head: str, expected: dict[str, str]) -> None
     assert read_html(f"{head}<p>正文</p>").said == expected
 
 
+def test_what_comments_and_scripts_hold_is_not_said() -> None:
+    page = "<!--<title>旧</title>--><script>write('<title>假</title>')</script><title>题</title><p>正文</p>"
+    assert read_html(page).said == {"title": "题"}
+
+
 @pytest.mark.parametrize(
     "html",
     [
+        "<!--" + "<title>" * 100_000 + "-->深",
+        "<!--" + '<link rel="canonical" ' * 100_000 + "-->深",
+        "<!-- ld+json" + '<script type="application/ld+json">' * 100_000 + "-->深",
+        "<iframe>" + "<!--" * 100_000 + "</iframe>深",
         "<div>" * 10_000 + "深",
         "<b><p>" * 3_000 + "深",
         "<table><tr><td>" * 5_000 + "深",

@@ -71,7 +71,7 @@ def read_zip(stream: IO[bytes], piece: Piece) -> Iterator[Read]:
     with seekable(stream) as file:
         try:
             archive = zipfile.ZipFile(file)
-        except zipfile.BadZipFile as error:
+        except DAMAGED as error:
             raise InputRejectedError("unreadable", f"the file is no whole ZIP archive: {say(error)}") from error
         with archive:
             members = sorted((member_name(info), index, info) for index, info in enumerate(archive.infolist()))
@@ -91,7 +91,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, piece: Piece) 
         return
     try:
         member = archive.open(info)
-    except (*DAMAGED, NotImplementedError) as error:
+    except DAMAGED as error:
         yield Rejection(piece.origin, piece.origin, None, None, "unreadable", f"it can't be unpacked: {say(error)}")
         return
     with member:

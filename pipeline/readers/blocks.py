@@ -49,7 +49,9 @@ _KINDS = {
 MAX_CELL = 50
 """Characters of a table cell of several lines that is still read as a cell; longer ones hold the page's layout."""
 
-_UNPARSED = re.compile(r"<!--.*?-->|<(script|style)(?=[ >]).*?</\1>", re.DOTALL)
+_UNPARSED = re.compile(r"<!--.*?-->|<(script|style|iframe|noembed|noframes)(?=[ >]).*?</\1>", re.DOTALL)
+"""What is written as it stood, so that it may hold anything, and shows nothing."""
+
 _BODY = re.compile(r"<body(?: [^>]*)?>")
 _TAG = re.compile(r"<(/?[a-z][^ />]*)([^>]*)>")
 _SPACES = re.compile(r"[ \t\n\r\f]+")
@@ -350,7 +352,7 @@ def read_html(html: str) -> Page:
     n_visible = sum(len(block.text) for block in scanner.blocks)
     if scanner.n_invisible > n_visible:  # most of it is shown by a script once it is loaded
         scanner = _scan(rest, show_invisible=True)
-    read = to_page(scanner.blocks, read_head(page))
+    read = to_page(scanner.blocks, read_head(plain, page))
     if not read.text:
         raise InputRejectedError("empty", "the page shows no text; its content may be loaded by scripts")
     return read

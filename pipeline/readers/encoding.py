@@ -24,6 +24,9 @@ From 20 characters up, Chinese text has 0.4 or more; a wrong decoding, or anothe
 MIN_TELLING = 20
 """Characters from which on the encoding of a text is told without a mistake."""
 
+MAX_CUT = 4
+"""Undecodable places of a text that was cut by bytes: up to three bytes of a character in front, one at the end."""
+
 LOST_WEIGHT = 10
 """An undecodable character weighs against so many frequent ones when encodings are compared."""
 
@@ -55,7 +58,14 @@ class Decoded(NamedTuple):
 
 
 def _is_tolerable(n_undecodable: int, text: str) -> bool:
-    return n_undecodable <= len(text) * MAX_UNDECODABLE
+    return n_undecodable <= len(text) * MAX_UNDECODABLE or _is_cut(n_undecodable, text)
+
+
+def _is_cut(n_undecodable: int, text: str) -> bool:
+    """Say whether all that can't be decoded is what is left of a character at either end, as of a text cut by bytes."""
+    inner = text.strip("\ufffd")
+    at_ends = n_undecodable <= MAX_CUT and len(text) - len(inner) >= n_undecodable
+    return at_ends and len(inner) >= MIN_TELLING and chinese_share(count_kinds(inner)) >= MIN_CHINESE
 
 
 def _decode_lossy(data: bytes, encoding: str, codec: str) -> Decoded:
@@ -92,13 +102,25 @@ def _decode_utf8(data: bytes) -> Decoded | None:
         return decoded if _is_tolerable(decoded.n_undecodable, decoded.text) else None
 
 
+def _decode_padded(data: bytes) -> Decoded | None:
+    """Decode UTF-8 with NULs in it, if it is Chinese without doubt."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    counts = count_kinds(text)
+    is_chinese = len(text) - counts[ASCII] >= MIN_TELLING and chinese_share(counts) >= MIN_CHINESE
+    return Decoded(text, "utf-8", 0) if is_chinese else None
+
+
 def _plausibility(text: str, *, is_utf16: bool) -> float:
     """Say how much a decoded text looks like Chinese, about 0 to 1.
 
     Where bytes come in pairs, characters of ASCII speak for the decoding as frequent Hanzi do: a wrong one has neither.
     """
     counts = count_kinds(text)
-    share = (counts[ASCII] + counts[FREQUENT]) / max(len(text), 1) if is_utf16 else chinese_share(counts)
+    n_known = counts[ASCII] - text.count("\x00") + counts[FREQUENT]  # NULs speak for nothing
+    share = n_known / max(len(text), 1) if is_utf16 else chinese_share(counts)
     return share - LOST_WEIGHT * counts[LOST] / max(len(text) - counts[ASCII], 1)
 
 
@@ -178,7 +200,7 @@ def decode(data: bytes, label: str | None = None) -> Decoded:
     if decoded := _decode_marked(data):
         return decoded
     has_nuls = data.count(0) > len(data) * MAX_NUL
-    if not has_nuls and (decoded := _decode_utf8(data)):
+    if decoded := _decode_padded(data) if has_nuls else _decode_utf8(data):
         return decoded
     known = codec_name(label)
     if decoded := _decode_chinese(data, known, has_nuls=has_nuls):

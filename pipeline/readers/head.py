@@ -19,19 +19,22 @@ _META_NAMES = {
 
 _META = re.compile(r"<meta ([^>]*)>")
 _ATTRIBUTE = re.compile(r'([\w:.-]+)="([^"]*)"')
-_TITLE = re.compile(r"<title(?: [^>]*)?>(.*?)</title>", re.DOTALL)
-_CANONICAL = re.compile(r'<link (?=[^>]*\brel="canonical")[^>]*\bhref="(https?://[^"]+)"')
-_TIME = re.compile(r'<time (?:[^>]* )?datetime="(\d{4}-\d\d?-\d\d?[^"]*)"')
-_LINKED_DATA = re.compile(r'<script [^>]*type="application/ld\+json"[^>]*>(.*?)</script>', re.DOTALL)
+_LINK = re.compile(r"<link ([^>]*)>")
+_TITLE = re.compile(r"<title(?: [^<>]*)?>([^<]*)</title>")
+_TIME = re.compile(r'<time (?:[^<>]* )?datetime="(\d{4}-\d\d?-\d\d?[^"]*)"')
+_SCRIPT = re.compile(r"<!--.*?-->|<script(?: ([^>]*))?>(.*?)</script>", re.DOTALL)
 
 
-def read_head(page: str) -> dict[str, str]:
+def read_head(page: str, scripts: str = "") -> dict[str, str]:
     """Get what a page says of itself: in meta elements, else as linked data, else in title, link and time.
 
     Parameters
     ----------
     page : str
-        A document as the parser writes it: names in lower case, attributes in double quotes.
+        A document as the parser writes it: names in lower case, attributes in double quotes; without comments and
+        scripts, which may hold anything.
+    scripts : str
+        The same document with them, for linked data.
 
     Returns
     -------
@@ -44,14 +47,14 @@ def read_head(page: str) -> dict[str, str]:
     {'title': '标题'}
     """
     named = _read_meta(page)
-    linked = _read_linked_data(page) if "ld+json" in page else {}
-    title, canonical, time = _TITLE.search(page), _CANONICAL.search(page), _TIME.search(page)
+    linked = _read_linked_data(scripts) if "ld+json" in scripts else {}
+    title, canonical, time = _TITLE.search(page), _canonical(page), _TIME.search(page)
     said: dict[str, str | None] = {
         "title": named.get("og:title") or linked.get("title") or (_plain(title.group(1)) if title else None),
         **{field: _first(named, names) or linked.get(field) for field, names in _META_NAMES.items()},
     }
     if canonical and not said["url"]:
-        said["url"] = _plain(canonical.group(1))
+        said["url"] = canonical
     if time and not said["published"]:
         said["published"] = time.group(1)
     return {field: value for field, value in said.items() if value}
@@ -59,6 +62,15 @@ def read_head(page: str) -> dict[str, str]:
 
 def _plain(value: str) -> str:
     return " ".join(html.unescape(value).split())
+
+
+def _canonical(page: str) -> str | None:
+    """Get the address that a page gives as its own, if it is one by itself."""
+    for match in _LINK.finditer(page):
+        attributes = dict(_ATTRIBUTE.findall(match.group(1)))
+        if attributes.get("rel") == "canonical" and attributes.get("href", "").startswith(("http://", "https://")):
+            return _plain(attributes["href"])
+    return None
 
 
 def _first(named: Mapping[str, str], names: tuple[str, ...]) -> str | None:
@@ -79,9 +91,11 @@ def _read_meta(page: str) -> dict[str, str]:
 
 def _read_linked_data(page: str) -> dict[str, str]:
     """Get title, author, date and publisher of the first article that JSON-LD describes."""
-    for match in _LINKED_DATA.finditer(page):
+    for match in _SCRIPT.finditer(page):
+        if 'type="application/ld+json"' not in (match.group(1) or ""):
+            continue
         try:
-            data = orjson.loads(match.group(1))
+            data = orjson.loads(match.group(2))
         except orjson.JSONDecodeError:
             continue
         for item in _items(data):

@@ -124,6 +124,9 @@ _HAN_READINGS = [
 
 _Reading = tuple[_Misreading, ...]
 
+_SURE_MISREADINGS = frozenset({_Misreading("utf-8", "cp1252")})
+"""Right text in Latin-1 or Chinese is not undone without loss by these."""
+
 
 def _undo(text: str, reading: _Reading) -> str:
     for misreading in reading:
@@ -184,7 +187,9 @@ def _undo_line(line: str, reading: _Reading) -> tuple[str, int]:
     undone = _undo(line, reading)
     before, after = count_kinds(line), count_kinds(undone)
     gain = chinese_share(after) - chinese_share(before)
-    if undone != line and gain >= (MIN_GAIN if after[LOST] else 0):
+    # bytes that are UTF-8 throughout prove themselves, even where the line holds none but rare characters
+    needed = MIN_GAIN if after[LOST] else -1 if _SURE_MISREADINGS.issuperset(reading) else 0
+    if undone != line and gain >= needed:
         return undone, after[LOST]
     is_beyond_repair = _is_suspect(before) and _plausibility(after) - chinese_share(before) >= MIN_GAIN
     return line, len(line) - before[ASCII] if is_beyond_repair else 0

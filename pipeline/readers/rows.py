@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -105,13 +108,39 @@ def _parse_row(line: bytes) -> tuple[Any, Decoded]:
         return orjson.loads(line), Decoded("", "utf-8", 0)
     except orjson.JSONDecodeError as error:
         problem = error
-    try:
-        decoded = decode(line)
+    decoded = decode(line)
+    with contextlib.suppress(orjson.JSONDecodeError):
         return orjson.loads(decoded.text), decoded
-    except orjson.JSONDecodeError:
+    try:
+        row, n_lost = _parse_loose(decoded.text)
+    except (ValueError, RecursionError):
         raise InputRejectedError(
             "bad_json", f"the row is no JSON: {problem.msg} at column {problem.colno}"
         ) from problem
+    return row, decoded._replace(n_undecodable=decoded.n_undecodable + n_lost)
+
+
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def _parse_loose(text: str) -> tuple[Any, int]:
+    r"""Parse what programs write for JSON although it is none: control characters in strings, NaN, halved emoji.
+
+    Returns
+    -------
+    row : object
+        U+FFFD stands for half a character, null for NaN.
+    n_lost : int
+        Halves of characters.
+
+    Examples
+    --------
+    >>> _parse_loose('{"text": "一\\ud83d\t二", "views": NaN}')
+    ({'text': '一�\t二', 'views': None}, 1)
+    """
+    row = json.loads(text, strict=False, parse_constant=lambda _: None)
+    mended, n_lost = _HALF.subn("\ufffd", json.dumps(row, ensure_ascii=False))
+    return orjson.loads(mended), n_lost
 
 
 def _read_row(line: bytes, doc_id: str, piece: Piece) -> Doc:

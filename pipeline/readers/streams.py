@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -23,8 +24,18 @@ BUFFER = 1 << 20
 MAX_SPOOLED_BYTES = 16 << 30
 """A Parquet or ZIP file that has to be decompressed first may grow to so many bytes on disk."""
 
-DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowException, zipfile.BadZipFile)
-"""What decompressors and containers raise for damaged bytes; ArrowException is a ValueError or an OSError, too."""
+DAMAGED = (
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    pa.ArrowException,
+    zipfile.BadZipFile,
+)
+"""What decompressors and containers raise for damaged bytes; a name that is no UTF-8 is a ValueError."""
 
 
 class HashingStream(io.RawIOBase):

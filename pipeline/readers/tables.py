@@ -185,7 +185,28 @@ def _parquet_values(table: pq.ParquetFile, columns: list[str]) -> Iterator[tuple
     """Yield the rows' values; group by group, so that a damaged one does not take rows of another with it."""
     for group in range(table.num_row_groups):
         for batch in table.iter_batches(N_BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False):
-            yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+            yield from zip(*(_plain_values(batch.column(name)) for name in columns), strict=True)
+
+
+def _plain_values(column: pa.Array) -> list[Any]:
+    """Get a column's values; bytes for strings that are no UTF-8, a string for a time that Python has no room for."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        values = [_plain_value(scalar) for scalar in column]
+    return values
+
+
+def _plain_value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        if isinstance(scalar, (pa.StringScalar, pa.LargeStringScalar)):
+            return scalar.as_buffer().to_pybytes()
+    try:
+        return scalar.cast(pa.string()).as_py()
+    except (ValueError, OverflowError, pa.ArrowException):
+        return None
 
 
 def _is_binary(kind: pa.DataType) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
@@ -31,6 +32,7 @@ _TEXTS = frozenset({"text/plain"})
 _READ_TYPES = frozenset({"response", "resource", "conversion"})
 
 _MAX_LINE = 1 << 16
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 class _Record(NamedTuple):
@@ -95,7 +97,7 @@ def _read_record(stream: IO[bytes], first_line: bytes) -> _Record | None:
     """
     headers, head = _read_head(stream)
     length = headers.get("content-length", "")
-    if not length.isdigit():
+    if not _NUMBER.fullmatch(length):
         raise InputRejectedError("bad_record", f"the record's Content-Length is {length[:40]!r}, not a number")
     is_read = headers.get("warc-type", "").lower() in _READ_TYPES
     is_kept = is_read and int(length) <= MAX_DOC_BYTES
