@@ -13,6 +13,7 @@ from pipeline.classify.reasons import attribution, explain
 from pipeline.classify.table import make_table
 from pipeline.doc import Doc
 from pipeline.errors import AlignmentError, ModelError
+from pipeline.writers.columns import make_tables
 
 MODEL = Path(__file__).parent.parent / "models" / "classifier"
 CUT = re.compile(r"[^。！？\n]+[。！？]*")
@@ -59,11 +60,11 @@ def test_features_do_not_look_over_the_edge_of_a_document():
     rng = np.random.default_rng(0)
     table = make_table(DOCS)
     scores = rng.normal(size=(len(table.lines), 19)).astype(np.float32)
-    together = second_round(table, first_round(table, scores), scores[:, :1])
+    together = np.concatenate([first_round(table, scores), second_round(table, scores[:, :1])], axis=1)
     for d, doc in enumerate(DOCS):
         part = slice(table.line_bounds[d], table.line_bounds[d + 1])
         alone = make_table([doc])
-        expected = second_round(alone, first_round(alone, scores[part]), scores[part, :1])
+        expected = np.concatenate([first_round(alone, scores[part]), second_round(alone, scores[part, :1])], axis=1)
         np.testing.assert_array_equal(together[part], expected)
 
 
@@ -129,6 +130,23 @@ def test_reasons_name_what_stands_in_the_line(classifier):
             assert piece.strip("^$").lower() in text.lower() or not piece.strip("^$")
     assert reasons[-1].place == "line 10 of 10, after the last running text"
     assert reasons[-1].neighbours == "boilerplate above, nothing below"
+
+
+@pytest.mark.slow
+def test_reasons_and_sources_are_kept_on_request():
+    (plain,) = make_classify(ClassifyConfig(MODEL))(DOCS[:1])
+    (doc,) = make_classify(ClassifyConfig(MODEL, reasons=True))(DOCS[:1])
+    assert "evidence" not in plain.meta
+    rows = make_tables([doc]).sentences.to_pylist()
+    assert [row["label"] for row in rows] == [row["label"] for row in make_tables([plain]).sentences.to_pylist()]
+    sources = [
+        row["text"][row["attributed_to"]["start"] : row["attributed_to"]["end"]] for row in rows if row["attributed_to"]
+    ]
+    assert "镇政府" in sources
+    (editor,) = [row for row in rows if row["text"] == "责任编辑：宋梨"]
+    assert "after the last running text" in editor["reason"]
+    assert all(row["label"] == "boilerplate" for row in rows if row["reason"])
+    assert make_tables([plain]).sentences.column("reason").null_count == len(rows)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

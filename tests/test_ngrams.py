@@ -18,7 +18,8 @@ from pipeline.kernels.ngrams import (
 )
 from pipeline.kernels.regions import decode_lines, learn_moves
 from pipeline.kernels.shape import OUTSIDE, join_context, shift_columns, smooth_columns
-from pipeline.kernels.trees import Forest, forest_of
+from pipeline.kernels.trees import Forest, forest_of, rows_of_blocks
+from pipeline.training.fit import fit_bins
 
 BITS = 14
 LINES = [
@@ -100,18 +101,51 @@ def test_folding_keeps_what_means_the_same_together():
     assert "".join(map(chr, folded)) == "abc0 中"
 
 
+@pytest.mark.parametrize("depth", [1, 3, 4])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_forest_gives_the_decision_values_of_scikit_learn(n_classes):
+def test_forest_gives_the_decision_values_of_scikit_learn(n_classes, depth):
     rng = np.random.default_rng(0)
     features = rng.normal(size=(700, 8)).astype(np.float32)
     features[:, 3] = np.round(features[:, 3])
     target = (features[:, 0] * features[:, 1] > 0).astype(int) + (n_classes > 2) * (features[:, 3] > 0)
-    model = HistGradientBoostingClassifier(max_iter=20, random_state=0).fit(features, target)
-    forest = forest_of(model)
+    bins = fit_bins(features)
+    blocks = bins.code(features)
+    codes = rows_of_blocks(blocks, len(features))
+    models = [
+        HistGradientBoostingClassifier(max_iter=20, max_depth=depth, min_samples_leaf=5, random_state=seed).fit(
+            codes, target
+        )
+        for seed in range(2)
+    ]
+    forest = forest_of(*models)
     again = Forest.from_arrays(forest.arrays("x"), "x")
-    expected = model.decision_function(features).reshape(len(features), -1)
-    np.testing.assert_allclose(again.decide(features), expected, rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(forest.decide(features)[17:18], forest.decide(features[17:18]))
+    expected = sum(model.decision_function(codes) for model in models).reshape(len(features), -1) / 2
+    np.testing.assert_allclose(again.decide(blocks, len(features)), expected, rtol=1e-3, atol=1e-3)
+    one = forest.decide(bins.code(features[517:518]), 1)
+    np.testing.assert_array_equal(forest.decide(blocks, len(features))[517:518], one)
+
+
+def test_a_tree_that_is_too_deep_is_refused():
+    features = np.random.default_rng(0).normal(size=(700, 3)).astype(np.float32)
+    codes = rows_of_blocks(fit_bins(features).code(features), 700)
+    model = HistGradientBoostingClassifier(max_iter=2, max_depth=6, min_samples_leaf=5).fit(
+        codes, features.prod(axis=1) > 0
+    )
+    with pytest.raises(ValueError, match="max_depth=4"):
+        forest_of(model)
+
+
+def test_bins_keep_order_and_what_is_outside_apart():
+    values = np.r_[np.full(5, OUTSIDE), np.random.default_rng(0).normal(size=3000)].astype(np.float32)[:, None]
+    bins = fit_bins(values)
+    codes = rows_of_blocks(bins.code(values), len(values))[:, 0]
+    assert (codes[:5] == 0).all()
+    assert (codes[5:] > 0).all()
+    order = np.argsort(values[5:, 0])
+    assert (np.diff(codes[5:][order]) >= 0).all()
+    assert len(np.unique(codes)) > 100
+    flags = np.array([[0.0], [1.0], [1.0]], np.float32)
+    assert rows_of_blocks(fit_bins(flags).code(flags), 3).ravel().tolist() == [1, 2, 2]
 
 
 def test_decoding_prefers_regions():

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.classify.lines import BOILERPLATE, FIRST_KIND, LineModel, LineVerdict
-from pipeline.classify.sents import SentModel, edge_rows, glue_features
+from pipeline.classify.sents import SentModel, edge_rows
 from pipeline.classify.table import Table, make_table
 from pipeline.doc import KINDS, LABELS, ROLES, Coded, Doc, FloatArray
 from pipeline.errors import ModelError
@@ -22,7 +22,7 @@ from pipeline.stage import Stage, stage
 from pipeline.weights import load_arrays, load_meta
 
 ARRAYS = "classifier.npz"
-VERSION = 2
+VERSION = 3
 """Raised whenever features or arrays change: an older model would be read wrong."""
 
 BODY = ROLES.index("body")
@@ -37,9 +37,12 @@ class ClassifyConfig:
     ----------
     model : Path
         Folder of the classifier.
+    reasons : bool
+        Whether the evidence for each boilerplate line and the source of each claim are kept, too.
     """
 
     model: Path
+    reasons: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +73,13 @@ class Classifier:
     def decide(self, table: Table) -> Verdict:
         """Classify the sentences of a batch."""
         verdict = self.lines.decide(table)
-        scores = self.sents.score(table)
         role, kind = verdict.role[table.sent_line], verdict.kind[table.sent_line]
         footer_odds = verdict.log_odds[table.sent_line]
         self._cut_glued(table, verdict, role, kind, footer_odds)
-        opinion_odds = scores[:, 0].copy()
+        opinion_odds = np.zeros(len(role), dtype=np.float32)  # of a footer, nothing is asked
         body = np.flatnonzero(role == BODY)
         if len(body):
-            opinion_odds[body] = self.sents.opinion_odds(table, body, scores)
+            opinion_odds[body] = self.sents.opinion_odds(table, body, self.sents.score(table, body))
         probs = _probabilities(role, footer_odds, opinion_odds)
         label = np.where(role == BODY, np.where(probs[:, OPINION] > probs[:, CLAIM], OPINION, CLAIM), -1)
         label[role == BOILERPLATE] = GLUED
@@ -96,7 +98,7 @@ class Classifier:
         if not len(rows):
             return
         scores = self.lines.score(table, table.sents[rows])
-        odds = self.sents.glue.decide(glue_features(table, rows, scores))[:, 0]
+        odds = self.sents.glue_odds(table, rows, scores)
         footer_odds[rows] = odds
         role[rows[odds > 0]] = BOILERPLATE
         kind[rows[odds > 0]] = scores[odds > 0, FIRST_KIND:].argmax(axis=1)
@@ -143,9 +145,12 @@ def annotate(classifier: Classifier, docs: Sequence[Doc]) -> list[Doc]:
 @stage("classify", requires=["sents"], assigns=["role", "label", "probs", "kind"])
 def make_classify(config: ClassifyConfig) -> Stage:
     """Load the classifier and get the stage."""
+    from pipeline.classify.reasons import add_evidence  # noqa: PLC0415 - it needs what is defined here
+
     classifier = load_classifier(config.model)
 
     def classify(docs: Sequence[Doc]) -> list[Doc]:
-        return annotate(classifier, docs)
+        done = annotate(classifier, docs)
+        return [add_evidence(classifier, doc) for doc in done] if config.reasons else done
 
     return classify

@@ -89,23 +89,21 @@ def first_round(table: Table, scores: FloatArray) -> FloatArray:
     return np.concatenate(parts, axis=1)
 
 
-def second_round(table: Table, first: FloatArray, logits: FloatArray) -> FloatArray:
-    """Features of the second round: those of the first, and the first round's verdicts around the line.
+def second_round(table: Table, logits: FloatArray) -> FloatArray:
+    """Features that the second round sees besides those of the first: the first round's verdicts around the line.
 
     Parameters
     ----------
     table : Table
-    first : ndarray of float32, shape (n_lines, n_features)
     logits : ndarray of float32, shape (n_lines, n_outputs)
         The first round's raw values.
 
     Returns
     -------
-    ndarray of float32, shape (n_lines, n_more_features)
+    ndarray of float32, shape (n_lines, n_features)
     """
     bounds = table.line_bounds
     parts = (
-        first,
         logits,
         shifted(logits, bounds, NEAR),
         smoothed(logits, bounds, 0.5),
@@ -115,21 +113,17 @@ def second_round(table: Table, first: FloatArray, logits: FloatArray) -> FloatAr
     return np.concatenate(parts, axis=1)
 
 
-def kind_round(table: Table, around: FloatArray, scores: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
-    """Features for the kind of the lines `rows`.
+def kind_round(table: Table, scores: FloatArray) -> FloatArray:
+    """Features for the kind of a line besides those of both rounds: scores of the kinds two lines away.
 
     Parameters
     ----------
     table : Table
-    around : ndarray of float32, shape (n_lines, n_features)
-        As `second_round` gives them.
     scores : ndarray of float32, shape (n_lines, n_outputs)
-    rows : ndarray of int64, shape (n_rows,)
 
     Returns
     -------
-    ndarray of float32, shape (n_rows, n_more_features)
+    ndarray of float32, shape (n_lines, n_features)
     """
     kinds = np.ascontiguousarray(scores[:, len(ROLES) :])  # after boilerplate and the other roles
-    further = shifted(kinds, table.line_bounds, np.array([-2, 2], dtype=np.int64))
-    return np.concatenate([around[rows], further[rows]], axis=1)
+    return shifted(kinds, table.line_bounds, np.array([-2, 2], dtype=np.int64))

@@ -16,7 +16,7 @@ from pipeline.kernels.ngrams import pad_outputs, score_spans
 from pipeline.kernels.regions import decode_lines
 from pipeline.kernels.shape import SHAPE_NAMES
 from pipeline.kernels.support import support_log_odds
-from pipeline.kernels.trees import Forest
+from pipeline.kernels.trees import Bins, Blocks, Forest
 
 BODY = ROLES.index("body")
 BOILERPLATE = ROLES.index("boilerplate")
@@ -77,14 +77,14 @@ class LineModel:
     ----------
     table, scale, bias : ndarray
         N-gram weights for `OUTPUTS`, as `score_spans` takes them.
+    bins : Bins
+        Of the features of both rounds and of the kinds, one after another.
     first, second : Forest
         Boilerplate against the rest, one output.
-    roles : Forest
-        One output for each role but boilerplate.
-    kinds : Forest
-        One output for each of `kind_codes`.
-    kind_codes : ndarray of int16, shape (n_kinds,)
-        Codes into KINDS of the kinds that training saw.
+    roles, kinds : Forest
+        One output for each of the codes; a single one, of the second against the first, where there are two.
+    role_codes, kind_codes : ndarray of int16
+        Codes into ROLES, boilerplate left out, and KINDS of what training saw.
     moves : ndarray of float32, shape (len(ROLES) + 1, len(ROLES) + 1)
         As `decode_lines` takes them.
     """
@@ -92,10 +92,12 @@ class LineModel:
     table: NDArray[np.int16]
     scale: FloatArray
     bias: FloatArray
+    bins: Bins
     first: Forest
     second: Forest
     roles: Forest
     kinds: Forest
+    role_codes: NDArray[np.int16]
     kind_codes: NDArray[np.int16]
     moves: FloatArray
 
@@ -106,34 +108,36 @@ class LineModel:
     def decide(self, table: Table) -> LineVerdict:
         """Role and kind of every line."""
         scores = self.score(table, table.lines)
+        n_lines = len(scores)
         near = first_round(table, scores)
-        around = second_round(table, near, self.first.decide(near))
+        blocks = self.bins.new_blocks(n_lines)
+        self.bins.fill(blocks, near)
+        around = second_round(table, self.first.decide(blocks, n_lines))
+        self.bins.fill(blocks, around, near.shape[1])
         is_long = table.lines[:, 1] - table.lines[:, 0] >= LONG_LINE
         caution = np.where(is_long, CAUTION, np.float32(0))
-        log_odds = np.asarray(self.second.decide(around)[:, 0] - caution, dtype=np.float32)
+        log_odds = np.asarray(self.second.decide(blocks, n_lines)[:, 0] - caution, dtype=np.float32)
         if table.support is not None:
             log_odds = log_odds + support_log_odds(table.support, log_odds)
-        others = self._other_roles(around, log_odds, is_long)
-        role = decode_lines(role_scores(log_odds, others), table.line_bounds, self.moves)
-        kind = np.full(len(role), -1, dtype=np.int16)
-        footer = np.flatnonzero(role == BOILERPLATE)
-        if len(footer):
-            features = kind_round(table, around, scores, footer)
-            kind[footer] = self.kind_codes[self.kinds.decide(features).argmax(axis=1)]
-        return LineVerdict(role, kind, log_odds, scores)
+        is_settled = (log_odds >= SURE) | (is_long & (near[:, _LATIN] <= 0.3))
+        role = decode_lines(role_scores(log_odds, self._other_roles(blocks, is_settled)), table.line_bounds, self.moves)
+        self.bins.fill(blocks, kind_round(table, scores), near.shape[1] + around.shape[1])
+        kind = self.kind_codes[values_of(self.kinds, self.kind_codes, blocks, n_lines).argmax(axis=1)]
+        return LineVerdict(role, np.where(role == BOILERPLATE, kind, np.int16(-1)), log_odds, scores)
 
-    def _other_roles(self, around: FloatArray, log_odds: FloatArray, is_long: NDArray[np.bool_]) -> FloatArray:
-        """Raw values of the roles but boilerplate; where only running text is left, or only boilerplate, by rule."""
-        values = np.full((len(around), BOILERPLATE), UNLIKELY, dtype=np.float32)
-        values[:, BODY] = 0
-        open_rows = np.flatnonzero((log_odds < SURE) & (~is_long | (around[:, _LATIN] > 0.3)))
-        values[open_rows] = self.roles.decide(around[open_rows])
+    def _other_roles(self, blocks: Blocks, is_settled: NDArray[np.bool_]) -> FloatArray:
+        """Raw values of the roles but boilerplate; of lines that are settled, running text alone is left."""
+        values = np.full((len(is_settled), BOILERPLATE), UNLIKELY, dtype=np.float32)
+        values[:, self.role_codes] = values_of(self.roles, self.role_codes, blocks, len(is_settled))
+        values[is_settled] = UNLIKELY
+        values[is_settled, BODY] = 0
         return values
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays under the names that `from_arrays` reads."""
-        plain = {name: getattr(self, name) for name in ("table", "scale", "bias", "kind_codes", "moves")}
-        forests = {name: getattr(self, name) for name in ("first", "second", "roles", "kinds")}
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        forests = {name: getattr(self, name) for name in _FORESTS}
+        forests["bins"] = self.bins
         return {f"line_{name}": array for name, array in plain.items()} | {
             key: array for name, forest in forests.items() for key, array in forest.arrays(f"line_{name}").items()
         }
@@ -141,14 +145,20 @@ class LineModel:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Get the model that `arrays` saved."""
-        plain: dict[str, Any] = {
-            name: arrays[f"line_{name}"] for name in ("table", "scale", "bias", "kind_codes", "moves")
-        }
-        forests: dict[str, Any] = {
-            name: Forest.from_arrays(arrays, f"line_{name}") for name in ("first", "second", "roles", "kinds")
-        }
+        plain: dict[str, Any] = {name: arrays[f"line_{name}"] for name in _PLAIN}
+        forests: dict[str, Any] = {name: Forest.from_arrays(arrays, f"line_{name}") for name in _FORESTS}
         plain["table"] = pad_outputs(plain["table"])
-        return cls(**plain, **forests)
+        return cls(**plain, **forests, bins=Bins.from_arrays(arrays, "line_bins"))
+
+
+_PLAIN = ("table", "scale", "bias", "role_codes", "kind_codes", "moves")
+_FORESTS = ("first", "second", "roles", "kinds")
+
+
+def values_of(forest: Forest, codes: NDArray[np.int16], blocks: Blocks, n_rows: int) -> FloatArray:
+    """Raw values of a forest, one column for each of the codes it tells apart: (n_rows, len(codes))."""
+    values = forest.decide(blocks, n_rows)
+    return values if len(codes) > 2 else np.concatenate([values * 0, values], axis=1)[:, : len(codes)]
 
 
 def role_scores(log_odds: FloatArray, others: FloatArray) -> FloatArray:

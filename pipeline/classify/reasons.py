@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -122,6 +123,13 @@ def _neighbours(verdict: LineVerdict, row: int) -> str:
     return f"{above} above, {below} below"
 
 
+def describe(reason: Reason) -> str:
+    """Get a reason as one line for a person."""
+    pieces = " ".join(f"“{text}” {weight:+.2f}" for text, weight in reason.ngrams)
+    evidence = [pieces, reason.place, reason.neighbours, f"log-odds {reason.log_odds:+.1f}"]
+    return "; ".join(part for part in evidence if part)
+
+
 _REPORT = "表示|认为|指出|称|说|透露|坦言|介绍|强调|回应|预计|预测|估算|测算|显示|披露|报道|提到|写道|告诉|公布|统计"
 _BY_SOURCE = re.compile(rf"(?:根据|按照|据)([^，,。；！？、：]{{2,24}}?)(?:此前|近日|日前|最新)?(?:的?(?:{_REPORT}))")
 _SPEAKER = re.compile(
@@ -149,3 +157,22 @@ def attribution(sentence: str) -> Span | None:
     """
     match = _BY_SOURCE.search(sentence) or _SPEAKER.search(sentence)
     return Span(*match.span(1)) if match else None
+
+
+def add_evidence(classifier: Classifier, doc: Doc) -> Doc:
+    """Get a classified document with ``evidence`` in its meta, one entry a sentence.
+
+    An entry is None, or an object with ``reason``, of the first sentence of a boilerplate line, or ``attributed_to``,
+    of a claim: half-open code points of the sentence.
+    """
+    if doc.sents is None or doc.label is None:
+        return doc
+    reasons = {reason.line.start: describe(reason) for reason in explain(classifier, doc)}
+    evidence: list[dict[str, Any] | None] = []
+    for (start, end), label in zip(doc.sents.tolist(), doc.label, strict=True):
+        source = attribution(doc.text[start:end]) if label == "claim" else None
+        if start in reasons and label == "boilerplate":
+            evidence.append({"reason": reasons[start]})
+        else:
+            evidence.append(None if source is None else {"attributed_to": list(source)})
+    return doc.extend(meta={**doc.meta, "evidence": evidence})

@@ -9,13 +9,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.classify.cues import cues_of
+from pipeline.classify.cues import CUES, cues_of
 from pipeline.classify.features import shifted, smoothed
 from pipeline.classify.table import Table
 from pipeline.doc import FloatArray, IntArray
-from pipeline.kernels.ngrams import pad_outputs, score_spans
-from pipeline.kernels.shape import CHAR_CLASSES, SHAPE_NAMES, describe_spans, join_context
-from pipeline.kernels.trees import Forest
+from pipeline.kernels.dense import Net
+from pipeline.kernels.ngrams import Points, pad_outputs
+from pipeline.kernels.shape import CHAR_CLASSES, OUTSIDE, SHAPE_NAMES, describe_spans, join_context
+from pipeline.kernels.stance import PLACED, score_placed, share_present
+from pipeline.kernels.trees import Bins, Forest
 
 Rows = NDArray[np.int64]
 
@@ -60,24 +62,53 @@ def places_of(table: Table, rows: Rows, bounds: Rows) -> FloatArray:
 OUTPUTS = ("alone", "vectors", "own", "to_next", "to_previous", "to_page")
 """N-gram scores of a sentence for opinion: by its n-grams; by their vectors; and its parts in a score with context."""
 
+N_PLACED = 3
+"""So many of the outputs, the first ones, are also told by where in the sentence they arise."""
+N_SCORES = len(OUTPUTS) + N_PLACED * len(PLACED)
 
-def joined(table: Table, scores: FloatArray) -> FloatArray:
-    """The scores that trees see: alone, by vectors, with context: (n_sents, 3)."""
+_MOST_CUES, _CUE_REACH = 3.0, 6.0
+
+
+def score_sents(
+    folded: Points, spans: IntArray, table: NDArray[np.int16], scale: FloatArray, bias: FloatArray
+) -> FloatArray:
+    """N-gram scores of sentences, and their parts by place: (n_spans, N_SCORES)."""
+    return score_placed(folded, np.ascontiguousarray(spans), table, scale, bias, REACH, N_PLACED)
+
+
+def joined(scores: FloatArray, bounds: Rows) -> FloatArray:
+    """The scores that the net sees: alone, by vectors, with context: (n_rows, 3)."""
     out = np.empty(len(scores), dtype=np.float32)
-    join_context(np.ascontiguousarray(scores[:, 2:6]), table.sent_bounds, out)
+    join_context(np.ascontiguousarray(scores[:, 2:6]), bounds, out)
     return np.concatenate([scores[:, :2], out[:, None]], axis=1)
 
 
+def cue_features(table: Table, spans: IntArray, bounds: Rows) -> FloatArray:
+    """Cues of sentences: how many, how near the start the first is, in which share of the page's sentences."""
+    cues = cues_of(table, spans)
+    counts = np.ascontiguousarray(cues[:, : len(CUES)])
+    shares = np.empty_like(counts)
+    share_present(counts, bounds, shares)
+    nearness = np.exp(cues[:, len(CUES) :] / np.float32(-_CUE_REACH))
+    return np.concatenate([np.minimum(counts, np.float32(_MOST_CUES)), nearness, shares], axis=1)
+
+
+def _neutral(values: FloatArray) -> FloatArray:
+    """The values, with a zero for what lies beyond the page."""
+    values[values == OUTSIDE] = 0
+    return values
+
+
 def stance_features(table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
-    """What the trees see of the sentences `rows`, all those of running text.
+    """What the net sees of the sentences `rows`, all those of running text.
 
     Parameters
     ----------
     table : Table
     rows : ndarray of int64, shape (n_rows,)
         Ascending rows of ``table.sents``.
-    scores : ndarray of float32, shape (n_sents, len(OUTPUTS))
-        N-gram scores of all sentences.
+    scores : ndarray of float32, shape (n_rows, N_SCORES)
+        N-gram scores of these sentences.
 
     Returns
     -------
@@ -86,17 +117,18 @@ def stance_features(table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
     bounds = np.searchsorted(rows, table.sent_bounds).astype(np.int64)
     spans = np.ascontiguousarray(table.sents[rows])
     shape = shapes_of(table, spans)
-    own = joined(table, scores)[rows]
+    own = joined(scores, bounds)
     around = np.ascontiguousarray(shape[:, _AROUND])
     parts = (
         own,
         shape,
-        cues_of(table, spans),
+        cue_features(table, spans, bounds),
         places_of(table, rows, bounds),
-        shifted(own, bounds, _NEAR),
-        shifted(around, bounds, _NEXT),
-        smoothed(own, bounds, 0.7),
-        smoothed(np.concatenate([own, around], axis=1), bounds, 1.0),
+        _neutral(shifted(own, bounds, _NEAR)),
+        _neutral(shifted(around, bounds, _NEXT)),
+        _neutral(smoothed(own, bounds, 0.7)),
+        _neutral(smoothed(np.concatenate([own, around], axis=1), bounds, 1.0)),
+        scores[:, len(OUTPUTS) :],
     )
     return np.ascontiguousarray(np.concatenate(parts, axis=1))
 
@@ -156,10 +188,12 @@ class SentModel:
     ----------
     table, scale, bias : ndarray
         N-gram weights, as `score_spans` takes them.
-    stance : Forest
-        Opinion against claim, one output.
+    stance : Net
+        Opinion against claim.
     glue : Forest
         Glued footer against text, one output.
+    glue_bins : Bins
+        Of its features.
     calibration : ndarray of float32, shape (2,)
         Slope and offset of the log-odds of opinion.
     """
@@ -167,30 +201,41 @@ class SentModel:
     table: NDArray[np.int16]
     scale: FloatArray
     bias: FloatArray
-    stance: Forest
+    stance: Net
     glue: Forest
+    glue_bins: Bins
     calibration: FloatArray
 
     def score(self, table: Table, rows: Rows | None = None) -> FloatArray:
-        """N-gram scores of the sentences `rows`, by default all: (n_rows, n_outputs)."""
-        spans = table.sents if rows is None else np.ascontiguousarray(table.sents[rows])
-        return score_spans(table.folded, spans, self.table, self.scale, self.bias, REACH)
+        """N-gram scores of the sentences `rows`, by default all: (n_rows, N_SCORES)."""
+        spans = table.sents if rows is None else table.sents[rows]
+        return score_sents(table.folded, spans, self.table, self.scale, self.bias)
 
     def opinion_odds(self, table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
         """Calibrated log-odds of opinion of the running text `rows`: (n_rows,)."""
-        raw = self.stance.decide(stance_features(table, rows, scores))[:, 0]
+        raw = self.stance.decide(stance_features(table, rows, scores))
         return np.asarray(raw * self.calibration[0] + self.calibration[1], dtype=np.float32)
+
+    def glue_odds(self, table: Table, rows: Rows, line_scores: FloatArray) -> FloatArray:
+        """Log-odds of a glued footer of the sentences `rows`: (n_rows,)."""
+        blocks = self.glue_bins.code(glue_features(table, rows, line_scores))
+        return self.glue.decide(blocks, len(rows))[:, 0]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays under the names that `from_arrays` reads."""
         plain = {name: getattr(self, name) for name in ("table", "scale", "bias", "calibration")}
         saved = {f"sent_{name}": array for name, array in plain.items()}
-        return saved | self.stance.arrays("sent_stance") | self.glue.arrays("sent_glue")
+        parts = {name: getattr(self, name) for name in ("stance", "glue", "glue_bins")}
+        return saved | {key: array for name in parts for key, array in parts[name].arrays(f"sent_{name}").items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Get the model that `arrays` saved."""
         plain: dict[str, Any] = {name: arrays[f"sent_{name}"] for name in ("table", "scale", "bias", "calibration")}
-        forests: dict[str, Any] = {name: Forest.from_arrays(arrays, f"sent_{name}") for name in ("stance", "glue")}
         plain["table"] = pad_outputs(plain["table"])
-        return cls(**plain, **forests)
+        return cls(
+            **plain,
+            stance=Net.from_arrays(arrays, "sent_stance"),
+            glue=Forest.from_arrays(arrays, "sent_glue"),
+            glue_bins=Bins.from_arrays(arrays, "sent_glue_bins"),
+        )

@@ -1,32 +1,94 @@
-"""Gradient-boosted trees from plain arrays.
+"""Gradient-boosted trees over features of eight bits, evaluated for many rows at once.
 
-The trees are scikit-learn's (``HistGradientBoosting*``); a forest here is a handful of flat arrays, so that loading
-needs no scikit-learn and evaluation no Python. Thresholds are float32, rounded down: for float32 features that decides
-every comparison as the float64 threshold does.
-
-A row does not walk down each tree, which a processor can't foresee. Every split is tested for a block of rows at once,
-and strikes out the leaves that it makes unreachable; of what is left, the leftmost leaf is the one (Lucchese et al.,
-QuickScorer, SIGIR 2015, section 3, with the rows of a block side by side as in its vectorised successor of 2016).
+The trees are scikit-learn's (``HistGradientBoosting*``), fitted on the codes of `Bins`. A row does not walk down its
+tree, which a processor can't foresee: a tree of depth three is seven comparisons and seven choices for each of 256 rows
+side by side, many to a register; one of depth four is two of these under a root. Trees that are not full are filled up
+with splits that always go left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.doc import FloatArray, IntArray
+from pipeline.doc import FloatArray
 
-MAX_LEAVES = 32
-BLOCK = 64
+Blocks = NDArray[np.uint8]
+
+BLOCK = 256
 """Rows that are evaluated side by side."""
-GROUP = 64
-"""Trees whose reachable leaves are held at a time: GROUP * BLOCK * 4 bytes stay in the first-level cache."""
+N_CELLS = 1024
+"""Steps into which a feature's range is divided before cells share a code."""
+N_SPLITS, N_LEAVES = 7, 8
+"""Of a tree of depth three; in the order of `_order`."""
+OUTSIDE = np.float32(-29.0)
+"""Features up to here stand for what is beyond the document; they have a code of their own, 0."""
+
+
+@dataclass(frozen=True)
+class Bins:
+    """How features become codes of eight bits.
+
+    Parameters
+    ----------
+    low, scale : ndarray of float32, shape (n_features,)
+        A feature's cell is ``(value - low) * scale + 1``, cut off at 1 and N_CELLS - 1.
+    codes : ndarray of uint8, shape (n_features, N_CELLS)
+        The code of each cell; cell 0 is that of `OUTSIDE`.
+    """
+
+    low: FloatArray
+    scale: FloatArray
+    codes: NDArray[np.uint8]
+
+    def new_blocks(self, n_rows: int) -> Blocks:
+        """Get room for the codes of rows: shape (n_blocks, n_features, BLOCK)."""
+        return np.zeros((-(-n_rows // BLOCK), len(self.low), BLOCK), dtype=np.uint8)
+
+    def fill(self, blocks: Blocks, features: FloatArray, first: int = 0) -> None:
+        """Write the codes of features, shape (n_rows, n_columns), from the column `first` on."""
+        last = first + features.shape[1]
+        fill_blocks(features, self.low[first:last], self.scale[first:last], self.codes[first:last], blocks, first)
+
+    def code(self, features: FloatArray) -> Blocks:
+        """Get the codes of features, shape (n_rows, n_features), in blocks."""
+        blocks = self.new_blocks(len(features))
+        self.fill(blocks, features)
+        return blocks
+
+    def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
+        """The arrays under the names that `from_arrays` reads."""
+        return {f"{prefix}_{name}": getattr(self, name) for name in ("low", "scale", "codes")}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], prefix: str) -> Self:
+        """Get the bins that `arrays` saved."""
+        return cls(*(arrays[f"{prefix}_{name}"] for name in ("low", "scale", "codes")))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def fill_blocks(
+    features: FloatArray, low: FloatArray, scale: FloatArray, codes: NDArray[np.uint8], blocks: Blocks, first: int
+) -> None:
+    """Write the codes of features into blocks; see `Bins`."""
+    top = np.float32(N_CELLS - 1)
+    for row in range(len(features)):
+        block, at = blocks[row // BLOCK], row % BLOCK
+        for j in range(features.shape[1]):
+            value = features[row, j]
+            cell = min(max((value - low[j]) * scale[j] + np.float32(1), np.float32(1)), top)
+            block[first + j, at] = codes[j, 0 if value <= OUTSIDE else np.int32(cell)]
+
+
+def rows_of_blocks(blocks: Blocks, n_rows: int) -> FloatArray:
+    """Get codes as rows again, shape (n_rows, n_features): what scikit-learn fits on."""
+    rows = blocks.transpose(0, 2, 1).reshape(-1, blocks.shape[1])[:n_rows]
+    return np.ascontiguousarray(rows, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -35,227 +97,168 @@ class Forest:
 
     Parameters
     ----------
-    feature : ndarray of int16, shape (n_nodes,)
-        The feature a node compares; -1 at a leaf.
-    threshold : ndarray of float32, shape (n_nodes,)
-        Go left if the feature is not above it; at a leaf, the leaf's value.
-    left : ndarray of int32, shape (n_nodes,)
-        The left child; the right one follows it.
-    roots : ndarray of int32, shape (n_outputs, n_trees)
+    feature : ndarray of int16, shape (n_parts, N_SPLITS)
+        The features that a part compares: root, left child, its children, right child, its children.
+    threshold : ndarray of uint8, shape (n_parts, N_SPLITS)
+        Go left if the code is not above it.
+    leaves : ndarray of int16, shape (n_parts, N_LEAVES)
+        From left to right.
+    top_feature : ndarray of int16, shape (n_trees,)
+    top_threshold : ndarray of uint8, shape (n_trees,)
+        The roots of trees of depth four, each above two parts; empty where each part is a tree.
+    scale : ndarray of float64, shape (1,)
+        What a leaf is multiplied with.
     baseline : ndarray of float64, shape (n_outputs,)
+        Trees stand output by output, as many for each.
     """
 
     feature: NDArray[np.int16]
-    threshold: FloatArray
-    left: IntArray
-    roots: IntArray
+    threshold: NDArray[np.uint8]
+    leaves: NDArray[np.int16]
+    top_feature: NDArray[np.int16]
+    top_threshold: NDArray[np.uint8]
+    scale: NDArray[np.float64]
     baseline: NDArray[np.float64]
 
-    def decide(self, features: FloatArray) -> FloatArray:
+    def decide(self, blocks: Blocks, n_rows: int) -> FloatArray:
         """Raw values before the link function.
 
         Parameters
         ----------
-        features : ndarray of float32, shape (n_rows, n_features)
-            Finite.
+        blocks : ndarray of uint8, shape (n_blocks, n_features, BLOCK)
+            Codes, as `Bins` gives them.
+        n_rows : int
 
         Returns
         -------
         ndarray of float32, shape (n_rows, n_outputs)
         """
-        out = np.empty((len(features), len(self.roots)), dtype=np.float32)
-        splits = self._splits
-        _evaluate(
-            features,
-            splits.feature,
-            splits.threshold,
-            splits.tree,
-            splits.keep,
-            splits.bounds,
-            splits.leaves,
-            self.baseline,
-            out,
-        )
-        return out
-
-    @cached_property
-    def _splits(self) -> _Splits:
-        return _list_splits(self)
+        sums = np.zeros((len(self.baseline), len(blocks), BLOCK), dtype=np.int32)
+        _evaluate(blocks, self.feature, self.threshold, self.leaves, self.top_feature, self.top_threshold, sums)
+        values = sums.reshape(len(self.baseline), -1)[:, :n_rows].T * self.scale + self.baseline
+        return np.ascontiguousarray(values, dtype=np.float32)
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """The arrays under the names that `from_arrays` reads."""
-        names = ("feature", "threshold", "left", "roots", "baseline")
-        return {f"{prefix}_{name}": getattr(self, name) for name in names}
+        return {f"{prefix}_{name}": getattr(self, name) for name in _NAMES}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], prefix: str) -> Self:
         """Get the forest that `arrays` saved."""
-        return cls(*(arrays[f"{prefix}_{name}"] for name in ("feature", "threshold", "left", "roots", "baseline")))
+        return cls(*(arrays[f"{prefix}_{name}"] for name in _NAMES))
 
 
-@dataclass(frozen=True)
-class _Splits:
-    """A forest as its splits, in the order in which they are tested: groups of trees, in each by feature.
-
-    Parameters
-    ----------
-    feature : ndarray of int32, shape (n_splits,)
-    threshold : ndarray of float32, shape (n_splits,)
-    tree : ndarray of int32, shape (n_splits,)
-        Which tree of the group a split belongs to.
-    keep : ndarray of uint32, shape (n_splits,)
-        The leaves, as bits, that stay reachable where the feature is above the threshold.
-    bounds : ndarray of int64, shape (n_groups + 1,)
-        Where each group's splits begin.
-    leaves : ndarray of float32, shape (n_trees, MAX_LEAVES)
-        Values from left to right; trees output by output.
-    """
-
-    feature: IntArray
-    threshold: FloatArray
-    tree: IntArray
-    keep: NDArray[np.uint32]
-    bounds: NDArray[np.int64]
-    leaves: FloatArray
+_NAMES = ("feature", "threshold", "leaves", "top_feature", "top_threshold", "scale", "baseline")
 
 
-def _list_splits(forest: Forest) -> _Splits:
-    """Get a forest's splits.
-
-    Raises
-    ------
-    ValueError
-        If a tree has more than MAX_LEAVES leaves.
-    """
-    rows: list[tuple[int, int, float, int, int]] = []
-    leaves = np.zeros((forest.roots.size, MAX_LEAVES), dtype=np.float32)
-    for tree, root in enumerate(forest.roots.ravel().tolist()):
-        n_leaves = 0
-
-        def walk(node: int, tree: int = tree) -> int:
-            """Number a subtree's leaves from left to right; get their bits."""
-            nonlocal n_leaves
-            if forest.feature[node] < 0:
-                if n_leaves == MAX_LEAVES:
-                    raise ValueError(f"a tree has more than {MAX_LEAVES} leaves; fit with max_leaf_nodes={MAX_LEAVES}")
-                leaves[tree, n_leaves] = forest.threshold[node]
-                n_leaves += 1
-                return 1 << (n_leaves - 1)
-            left = walk(int(forest.left[node]))
-            right = walk(int(forest.left[node]) + 1)
-            group, feature = tree // GROUP, int(forest.feature[node])
-            rows.append((group, feature, float(forest.threshold[node]), tree % GROUP, ~left & 0xFFFFFFFF))
-            return left | right
-
-        walk(root)
-    rows.sort()
-    columns = list(zip(*rows, strict=True)) or [()] * 5
-    n_groups = -(-forest.roots.size // GROUP)
-    return _Splits(
-        np.array(columns[1], dtype=np.int32),
-        np.array(columns[2], dtype=np.float32),
-        np.array(columns[3], dtype=np.int32),
-        np.array(columns[4], dtype=np.uint32),
-        np.searchsorted(np.array(columns[0], dtype=np.int64), np.arange(n_groups + 1)).astype(np.int64),
-        leaves,
-    )
-
-
-_LOWEST_BIT = np.zeros(32, dtype=np.int32)
-_LOWEST_BIT[[(0x077CB531 << i & 0xFFFFFFFF) >> 27 for i in range(32)]] = np.arange(32)
-"""Index of a number's only bit, by the product with a de Bruijn sequence."""
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _evaluate_part(block: Any, feature: Any, threshold: Any, leaves: Any, out: NDArray[np.int16]) -> None:
+    """Fill `out` with the leaf of every row of a block in a part."""
+    f0, f1, f2, f3 = block[feature[0]], block[feature[1]], block[feature[2]], block[feature[3]]
+    f4, f5, f6 = block[feature[4]], block[feature[5]], block[feature[6]]
+    t0, t1, t2, t3 = threshold[0], threshold[1], threshold[2], threshold[3]
+    t4, t5, t6 = threshold[4], threshold[5], threshold[6]
+    v0, v1, v2, v3 = leaves[0], leaves[1], leaves[2], leaves[3]
+    v4, v5, v6, v7 = leaves[4], leaves[5], leaves[6], leaves[7]
+    for row in range(BLOCK):
+        a = v1 if f2[row] > t2 else v0
+        b = v3 if f3[row] > t3 else v2
+        c = v5 if f5[row] > t5 else v4
+        d = v7 if f6[row] > t6 else v6
+        left = b if f1[row] > t1 else a
+        right = d if f4[row] > t4 else c
+        out[row] = right if f0[row] > t0 else left
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _evaluate(
-    features: FloatArray,
-    feature: IntArray,
-    threshold: FloatArray,
-    tree: IntArray,
-    keep: NDArray[np.uint32],
-    bounds: NDArray[np.int64],
-    leaves: FloatArray,
-    baseline: NDArray[np.float64],
-    out: FloatArray,
+    blocks: Blocks,
+    feature: NDArray[np.int16],
+    threshold: NDArray[np.uint8],
+    leaves: NDArray[np.int16],
+    top_feature: NDArray[np.int16],
+    top_threshold: NDArray[np.uint8],
+    sums: NDArray[np.int32],
 ) -> None:
-    """Fill `out` with the sum of every row's leaves, tree by tree, after the baseline."""
-    n_rows, n_features = features.shape
-    n_outputs = len(baseline)
-    n_trees = len(leaves) // n_outputs
-    block = np.empty((n_features, BLOCK), dtype=np.float32)
-    alive = np.empty((GROUP, BLOCK), dtype=np.uint32)
-    totals = np.empty((n_outputs, BLOCK), dtype=np.float64)
-    for first in range(0, n_rows, BLOCK):
-        n = min(BLOCK, n_rows - first)
-        for row in range(n):
-            for j in range(n_features):
-                block[j, row] = features[first + row, j]
-        for row in range(n, BLOCK):
-            block[:, row] = 0
-        for k in range(n_outputs):
-            totals[k] = baseline[k]
-        for group in range(len(bounds) - 1):
-            alive[:] = np.uint32(0xFFFFFFFF)
-            for i in range(bounds[group], bounds[group + 1]):
-                values, left, mask, limit = block[feature[i]], alive[tree[i]], keep[i], threshold[i]
-                for row in range(BLOCK):
-                    left[row] &= mask if values[row] > limit else np.uint32(0xFFFFFFFF)
-            for t in range(group * GROUP, min(len(leaves), (group + 1) * GROUP)):
-                total, left, values = totals[t // n_trees], alive[t - group * GROUP], leaves[t]
-                for row in range(BLOCK):
-                    lowest = left[row] & (~left[row] + np.uint32(1))
-                    total[row] += values[_LOWEST_BIT[np.uint32(lowest * np.uint32(0x077CB531)) >> np.uint32(27)]]
-        for row in range(n):
-            for k in range(n_outputs):
-                out[first + row, k] = totals[k, row]
+    """Add every row's leaves to `sums`, shape (n_outputs, n_blocks, BLOCK)."""
+    is_deep = len(top_feature) > 0
+    n_trees = (len(top_feature) if is_deep else len(feature)) // len(sums)
+    left, right = np.empty(BLOCK, dtype=np.int16), np.empty(BLOCK, dtype=np.int16)
+    for b in range(len(blocks)):
+        block = blocks[b]
+        for k in range(len(sums)):
+            total = sums[k, b]
+            for t in range(k * n_trees, (k + 1) * n_trees):
+                if is_deep:
+                    _evaluate_part(block, feature[2 * t], threshold[2 * t], leaves[2 * t], left)
+                    _evaluate_part(block, feature[2 * t + 1], threshold[2 * t + 1], leaves[2 * t + 1], right)
+                    values, limit = block[top_feature[t]], top_threshold[t]
+                    for row in range(BLOCK):
+                        total[row] += right[row] if values[row] > limit else left[row]
+                else:
+                    _evaluate_part(block, feature[t], threshold[t], leaves[t], left)
+                    for row in range(BLOCK):
+                        total[row] += left[row]
 
 
-def _round_down(values: NDArray[np.float64]) -> FloatArray:
-    """The largest float32 not above each value."""
-    nearest = values.astype(np.float32)
-    return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest).astype(np.float32)
-
-
-def _flatten(nodes: NDArray[Any], offset: int) -> tuple[NDArray[np.int16], FloatArray, IntArray]:
-    """One scikit-learn tree's arrays, breadth first, children side by side, numbered from `offset`."""
-    order, place = [0], {0: 0}
-    for node in order:  # grows while it is read
+def _order(nodes: NDArray[Any], node: int, depth: int) -> tuple[list[tuple[int, int]], list[float]]:
+    """Get a subtree's splits (feature, code) before its children's, and its leaves, filled up to `depth`."""
+    if depth == 0:
         if not nodes["is_leaf"][node]:
-            for child in (int(nodes["left"][node]), int(nodes["right"][node])):
-                place[child] = len(order)
-                order.append(child)
-    rows = nodes[order]
-    leaf = rows["is_leaf"].astype(bool)
-    feature = np.where(leaf, -1, rows["feature_idx"]).astype(np.int16)
-    threshold = np.where(leaf, rows["value"].astype(np.float32), _round_down(rows["num_threshold"]))
-    left = [0 if is_leaf else place[int(child)] + offset for is_leaf, child in zip(leaf, rows["left"], strict=True)]
-    return feature, threshold.astype(np.float32), np.array(left, dtype=np.int32)
+            raise ValueError("a tree is deeper than it may be; fit with max_depth=4 at most")
+        return [], [float(nodes["value"][node])]
+    if nodes["is_leaf"][node]:
+        splits, leaves = _order(nodes, node, depth - 1)
+        return [(0, 255), *splits, *splits], leaves * 2
+    left_splits, left = _order(nodes, int(nodes["left"][node]), depth - 1)
+    right_splits, right = _order(nodes, int(nodes["right"][node]), depth - 1)
+    own = (int(nodes["feature_idx"][node]), int(np.clip(np.floor(nodes["num_threshold"][node]), 0, 255)))
+    return [own, *left_splits, *right_splits], left + right
 
 
-def forest_of(model: Any) -> Forest:
-    """Get the arrays of a fitted ``HistGradientBoostingClassifier`` or ``...Regressor`` without categories.
+def forest_of(*models: Any) -> Forest:
+    """Get the forest that gives the mean of fitted models' values.
 
     Parameters
     ----------
-    model : estimator of scikit-learn
-        Fitted on finite float32 features.
+    models : ``HistGradientBoostingClassifier`` or ``...Regressor`` without categories
+        Fitted on codes, ``max_depth`` 3 or 4, all alike.
+
+    Raises
+    ------
+    ValueError
+        If a tree is deeper than four.
     """
-    features, thresholds, lefts = [], [], []
-    trees = model._predictors  # scikit-learn has no public view of its trees
-    roots = np.zeros((len(trees[0]), len(trees)), dtype=np.int32)
-    n_nodes = 0
-    for t, stage in enumerate(trees):
-        for k, tree in enumerate(stage):
-            roots[k, t] = n_nodes
-            feature, threshold, left = _flatten(tree.nodes, n_nodes)
-            n_nodes += len(feature)
-            features.append(feature)
-            thresholds.append(threshold)
-            lefts.append(left)
+    depth = 4 if any(tree.get_max_depth() > 3 for model in models for stage in _trees(model) for tree in stage) else 3
+    n_outputs = len(_trees(models[0])[0])
+    parts: list[tuple[list[tuple[int, int]], list[float]]] = []
+    tops: list[tuple[int, int]] = []
+    for k in range(n_outputs):
+        for model in models:
+            for stage in _trees(model):
+                splits, leaves = _order(stage[k].nodes, 0, depth)
+                if depth == 4:
+                    tops.append(splits.pop(0))
+                for i in range(0, len(splits), N_SPLITS):
+                    at = i // N_SPLITS * N_LEAVES
+                    parts.append((splits[i : i + N_SPLITS], leaves[at : at + N_LEAVES]))
+    values = np.array([leaves for _, leaves in parts]) / len(models)
+    scale = max(float(np.abs(values).max()), 1e-9) / 32767
+    splits_of = np.array([splits for splits, _ in parts]).reshape(-1, N_SPLITS, 2)
+    top = np.array(tops, dtype=np.int64).reshape(-1, 2)
+    baselines = [np.asarray(model._baseline_prediction, dtype=np.float64).reshape(-1) for model in models]
     return Forest(
-        np.concatenate(features),
-        np.concatenate(thresholds),
-        np.concatenate(lefts),
-        roots,
-        np.asarray(model._baseline_prediction, dtype=np.float64).reshape(-1),
+        splits_of[:, :, 0].astype(np.int16),
+        splits_of[:, :, 1].astype(np.uint8),
+        np.rint(values / scale).astype(np.int16),
+        top[:, 0].astype(np.int16),
+        top[:, 1].astype(np.uint8),
+        np.array([scale]),
+        np.mean(baselines, axis=0),
     )
+
+
+def _trees(model: Any) -> Sequence[Sequence[Any]]:
+    """Get a model's trees, stage by stage, one an output; scikit-learn has no public view of them."""
+    trees: Sequence[Sequence[Any]] = model._predictors
+    return trees

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.classify import load_classifier
-from pipeline.classify.reasons import Reason, attribution, explain
+from pipeline.classify.reasons import Reason, attribution, describe, explain
 from pipeline.config import Config
 from pipeline.doc import Doc
 from pipeline.errors import ConfigError, PipelineError
@@ -85,7 +85,7 @@ def _rows(doc: Doc, reasons: dict[int, Reason]) -> list[dict[str, Any]]:
                 "kind": kind,
                 "probs": None if label is None else [round(value, 4) for value in probs],
                 "attributed_to": None if source_of is None else text[source_of.start : source_of.end],
-                "reason": asdict(reasons[start]) if start in reasons else None,
+                "reason": asdict(reasons[start]) | {"text": describe(reasons[start])} if start in reasons else None,
             }
         )
     return rows
@@ -99,10 +99,4 @@ def _print_row(console: Console, row: dict[str, Any]) -> None:
         line.append(f"  ← {row['attributed_to']}", style="green")
     console.print(line, soft_wrap=True)
     if row["reason"]:
-        console.print(Text(f"{'':>15}{_say(row['reason'])}", style="italic dim"), soft_wrap=True)
-
-
-def _say(reason: dict[str, Any]) -> str:
-    pieces = " ".join(f"“{text}” {weight:+.2f}" for text, weight in reason["ngrams"])
-    evidence = [pieces, reason["place"], reason["neighbours"], f"log-odds {reason['log_odds']:+.1f}"]
-    return "because: " + "; ".join(part for part in evidence if part)
+        console.print(Text(f"{'':>15}because: {row['reason']['text']}", style="italic dim"), soft_wrap=True)

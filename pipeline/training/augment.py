@@ -1,4 +1,4 @@
-"""Altered copies of labelled pages: reworded, footers glued on, laid out in short lines, cut short, without their head.
+"""Altered copies of labelled pages: reworded, footers glued on, laid out in short lines, cut short, turned upside down.
 
 Copies keep their page's labels and its site, so that a copy is never scored by a model that saw the page.
 """
@@ -167,3 +167,10 @@ def behead_page(page: Page) -> Page:
     rows = rows_of(page)
     first = next((i for i, row in enumerate(rows) if row["label"] == "body" and "sub" not in row), 0)
     return rebuild(page, rows[first:], "+beheaded")
+
+
+def turn_page(page: Page) -> Page:
+    """Get a copy whose closing boilerplate stands above everything else, as mirrors and exports of accounts have it."""
+    rows = rows_of(page)
+    last = max((i for i, row in enumerate(rows) if row["label"] == "body"), default=len(rows) - 1)
+    return rebuild(page, rows[last + 1 :] + rows[: last + 1], "+turned")

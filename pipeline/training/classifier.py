@@ -9,44 +9,46 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.classify import ARRAYS, BODY, VERSION, Classifier
 from pipeline.classify.features import first_round, kind_round, second_round
 from pipeline.classify.lines import BOILERPLATE, OUTPUTS, LineModel
 from pipeline.classify.lines import REACH as LINE_REACH
-from pipeline.classify.sents import OUTPUTS as STANCE_OUTPUTS
+from pipeline.classify.sents import N_SCORES, SentModel, edge_rows, glue_features, score_sents, stance_features
 from pipeline.classify.sents import REACH as SENT_REACH
-from pipeline.classify.sents import SentModel, edge_rows, glue_features, stance_features
 from pipeline.classify.table import Table, make_table
 from pipeline.doc import KINDS, LABELS, ROLES, FloatArray
 from pipeline.kernels.regions import learn_moves
-from pipeline.kernels.trees import Forest, forest_of
+from pipeline.kernels.trees import N_LEAVES, N_SPLITS, Bins, Forest, forest_of, rows_of_blocks
 from pipeline.stage import Stage
-from pipeline.training.augment import alphabet_of, behead_page, glue_page, relay_page, spin_page, thin_page
+from pipeline.training.augment import alphabet_of, behead_page, glue_page, relay_page, spin_page, thin_page, turn_page
 from pipeline.training.fit import (
     Linear,
     assign_folds,
-    blend,
     cross_trees,
-    fit_linear,
+    fit_bins,
     fit_ngrams,
     fit_trees,
+    join_bins,
     ngram_matrix,
     splits,
 )
 from pipeline.training.labelled import Page, align, clean_pages
-from pipeline.training.stance import STANCE_TREES, StanceViews, fit_stance
+from pipeline.training.stance import StanceViews, cross_net, fit_net, fit_stance
 from pipeline.weights import save_meta
 
 LINE_BITS, SENT_BITS = 17, 18
-LINE_COST = 15.0
+LINE_COST = 4.0
 MOVE_STRENGTH = 0.15  # more drowns single paragraphs in the navigation around them
-N_BLENDED = 2  # forests of different seeds, averaged: steadier on pages of an unusual build
-SECOND_TREES: dict[str, Any] = {"max_iter": 110}
-ROLE_TREES: dict[str, Any] = {"max_iter": 80, "max_leaf_nodes": 10}
-KIND_TREES: dict[str, Any] = {"max_iter": 90, "max_leaf_nodes": 8, "min_samples_leaf": 8}
-SPIN_RATE, SPUN_SHARE, RELAID_SHARE, THIN_SHARE, BEHEADED_SHARE = 0.3, 0.5, 0.15, 0.2, 0.15
+N_BLENDED = 3  # forests of different seeds, averaged: steadier on pages of an unusual build
+FIRST_TREES: dict[str, Any] = {"max_iter": 150}
+SECOND_TREES: dict[str, Any] = {"max_iter": 180, "learning_rate": 0.06}
+ROLE_TREES: dict[str, Any] = {"max_iter": 120, "max_depth": 3}
+KIND_TREES: dict[str, Any] = {"max_iter": 100, "max_depth": 3, "min_samples_leaf": 8}
+GLUE_TREES: dict[str, Any] = {"max_iter": 80, "max_depth": 3}
+SPIN_RATE, SPUN_SHARE, RELAID_SHARE, THIN_SHARE, BEHEADED_SHARE, TURNED_SHARE = 0.3, 0.5, 0.15, 0.3, 0.15, 0.2
 MAX_LINES = 200  # a longer copy would outweigh the other pages
 
 
@@ -124,24 +126,35 @@ def fit_lines(gold: Gold, seed: int) -> tuple[LineModel, list[Linear], FloatArra
         scores[held] = part.score(table.folded, table.lines[held], LINE_REACH)
     linear = fit_ngrams(features, targets, LINE_COST)
 
-    near = first_round(table, scores)
-    is_footer = targets[:, 0]
+    is_footer, others = targets[:, 0], ~targets[:, 0]
     every = np.ones(len(targets), dtype=bool)
-    around = second_round(table, near, cross_trees(near, is_footer, fold, every, seed))
-    others, footers = ~is_footer, np.flatnonzero(is_footer)
-    kinds = fit_trees(kind_round(table, around, scores, footers), gold.line_kind[footers], seed, **KIND_TREES)
+    near_bins, near = _coded(first_round(table, scores))
+    far_bins, far = _coded(second_round(table, cross_trees(near, is_footer, fold, every, seed, **FIRST_TREES)))
+    kind_bins, further = _coded(kind_round(table, scores))
+    around = np.concatenate([near, far], axis=1)
+    whole = np.concatenate([around, further], axis=1)[is_footer]
+    roles = fit_trees(around[others], gold.line_role[others], seed, **ROLE_TREES)
+    kinds = fit_trees(whole, gold.line_kind[is_footer], seed, **KIND_TREES)
     model = LineModel(
         table=linear.table,
         scale=linear.scale,
         bias=linear.bias,
-        first=forest_of(fit_trees(near, is_footer, seed)),
-        second=blend([forest_of(fit_trees(around, is_footer, seed + i, **SECOND_TREES)) for i in range(N_BLENDED)]),
-        roles=_spread(fit_trees(around[others], gold.line_role[others], seed, **ROLE_TREES), BOILERPLATE),
-        kinds=forest_of(kinds) if len(kinds.classes_) > 2 else _spread(kinds, len(KINDS)),
-        kind_codes=(kinds.classes_ if len(kinds.classes_) > 2 else np.arange(len(KINDS))).astype(np.int16),
+        bins=join_bins([near_bins, far_bins, kind_bins]),
+        first=forest_of(fit_trees(near, is_footer, seed, **FIRST_TREES)),
+        second=forest_of(*(fit_trees(around, is_footer, seed + i, **SECOND_TREES) for i in range(N_BLENDED))),
+        roles=forest_of(roles),
+        kinds=forest_of(kinds),
+        role_codes=roles.classes_.astype(np.int16),
+        kind_codes=kinds.classes_.astype(np.int16),
         moves=learn_moves(gold.line_role, table.line_bounds, len(ROLES), MOVE_STRENGTH),
     )
     return model, parts, around
+
+
+def _coded(features: FloatArray) -> tuple[Bins, FloatArray]:
+    """Bins of features, and their codes as rows."""
+    bins = fit_bins(features)
+    return bins, rows_of_blocks(bins.code(features), len(features))
 
 
 NEVER = -20.0
@@ -150,66 +163,46 @@ NEVER = -20.0
 
 def _never() -> Forest:
     """A forest of one output that says no to everything."""
-    leaf, root = np.zeros(1, dtype=np.float32), np.zeros((1, 1), dtype=np.int32)
-    return Forest(np.full(1, -1, dtype=np.int16), leaf, np.zeros(1, dtype=np.int32), root, np.full(1, NEVER))
+    none = np.zeros(0, dtype=np.int16)
+    splits = none.reshape(0, N_SPLITS)
+    codes = splits.astype(np.uint8)
+    return Forest(splits, codes, none.reshape(0, N_LEAVES), none, codes.ravel(), np.ones(1), np.full(1, NEVER))
 
 
-def _spread(model: Any, n_outputs: int) -> Forest:
-    """A model's forest with an output for each code below `n_outputs`; one that training did not see never wins."""
-    forest = forest_of(model)
-    seen = model.classes_.astype(int).tolist()
-    if len(seen) == n_outputs:
-        return forest
-    never = np.int32(len(forest.feature))  # a single leaf
-    roots = np.full((n_outputs, forest.roots.shape[1]), never, dtype=np.int32)
-    baseline = np.full(n_outputs, NEVER)
-    columns, values = forest.roots, forest.baseline
-    if len(seen) == 2:  # scikit-learn keeps the second one's alone
-        columns, values = np.concatenate([columns * 0 + never, columns]), np.append(0.0, values)
-    elif len(seen) == 1:
-        columns, values = columns * 0 + never, np.zeros(1)
-    roots[seen], baseline[seen] = columns, values
-    return Forest(
-        np.append(forest.feature, np.int16(-1)).astype(np.int16),
-        np.append(forest.threshold, np.float32(0)).astype(np.float32),
-        np.append(forest.left, np.int32(0)).astype(np.int32),
-        roots,
-        baseline,
-    )
-
-
-def fit_sents(gold: Gold, glue: Forest, vectors: FloatArray | None, seed: int) -> tuple[SentModel, FloatArray]:
+def fit_sents(
+    gold: Gold, glue: tuple[Bins, Forest], vectors: FloatArray | None, seed: int
+) -> tuple[SentModel, FloatArray]:
     """Fit the sentence classifier on sentences of body lines; with it, cross-fitted log-odds of opinion of them."""
-    table, fold, label = gold.table, gold.sent_fold, gold.sent_label
+    table = gold.table
     body = np.flatnonzero(gold.sent_role == BODY)
-    decided = (label == LABELS.index("claim")) | (label == LABELS.index("opinion"))
-    is_opinion = label == LABELS.index("opinion")
-    views = StanceViews(ngram_matrix(table.folded, table.sents, SENT_BITS, SENT_REACH), table.sent_bounds, vectors)
-    scores = np.zeros((len(label), len(STANCE_OUTPUTS)), dtype=np.float32)
+    spans, fold, label = np.ascontiguousarray(table.sents[body]), gold.sent_fold[body], gold.sent_label[body]
+    target = label == LABELS.index("opinion")
+    known = target | (label == LABELS.index("claim"))
+    bounds = np.searchsorted(body, table.sent_bounds).astype(np.int64)
+    views = StanceViews(ngram_matrix(table.folded, spans, SENT_BITS, SENT_REACH), bounds, vectors)
+    scores = np.zeros((len(body), N_SCORES), dtype=np.float32)
     for fit, held in splits(fold):
-        part = fit_stance(views, fit[decided[fit]], is_opinion)
-        scores[held] = part.score(table.folded, table.sents[held], SENT_REACH)
-    linear = fit_stance(views, np.flatnonzero(decided), is_opinion)
+        part = fit_stance(views, fit[known[fit]], target)
+        scores[held] = score_sents(table.folded, spans[held], part.table, part.scale, part.bias)
+    linear = fit_stance(views, np.flatnonzero(known), target)
 
     context = stance_features(table, body, scores)
-    known, target = decided[body], is_opinion[body]
-    raw = cross_trees(context, target, fold[body], known, seed, **STANCE_TREES)
-    slope, offset = fit_linear(raw[known], target[known, None], 1.0)
+    raw = cross_net(context, target, fold, known, seed)
+    scale = LogisticRegression().fit(raw[known, None], target[known])
     model = SentModel(
         table=linear.table,
         scale=linear.scale,
         bias=linear.bias,
-        stance=blend(
-            [forest_of(fit_trees(context[known], target[known], seed + i, **STANCE_TREES)) for i in range(N_BLENDED)]
-        ),
-        glue=glue,
-        calibration=np.array([slope[0, 0], offset[0]], dtype=np.float32),
+        stance=fit_net(context[known], target[known], seed),
+        glue=glue[1],
+        glue_bins=glue[0],
+        calibration=np.array([scale.coef_[0, 0], scale.intercept_[0]], dtype=np.float32),
     )
-    return model, raw[:, 0] * model.calibration[0] + model.calibration[1]
+    return model, raw * model.calibration[0] + model.calibration[1]
 
 
-def fit_glue(gold: Gold, parts: Sequence[Linear], seed: int) -> Forest:
-    """Fit what tells a glued footer from a body line's first or last sentence.
+def fit_glue(gold: Gold, parts: Sequence[Linear], seed: int) -> tuple[Bins, Forest]:
+    """Fit what tells a glued footer from a body line's first or last sentence; get its bins and trees.
 
     Parameters
     ----------
@@ -221,14 +214,15 @@ def fit_glue(gold: Gold, parts: Sequence[Linear], seed: int) -> Forest:
     table = gold.table
     rows = edge_rows(table, gold.line_role == BODY)
     target = gold.sent_role[rows] == BOILERPLATE
-    if not 0 < target.sum() < len(target):
-        return _never()
     fold = gold.sent_fold[rows]
     scores = np.zeros((len(rows), len(OUTPUTS)), dtype=np.float32)
     for f, part in enumerate(parts):
         held = np.flatnonzero(fold == f)
         scores[held] = part.score(table.folded, table.sents[rows[held]], LINE_REACH)
-    return forest_of(fit_trees(glue_features(table, rows, scores), target, seed, max_iter=80, max_leaf_nodes=8))
+    bins, codes = _coded(glue_features(table, rows, scores))
+    if not 0 < target.sum() < len(target):
+        return bins, _never()
+    return bins, forest_of(fit_trees(codes, target, seed, **GLUE_TREES))
 
 
 def fit_classifier(pages: Sequence[Page], clean: Stage, seed: int, vectors: FloatArray | None = None) -> Classifier:
@@ -246,7 +240,7 @@ class Fitted:
     lines, sents : Gold
         Of pages and copies, and of pages and sentences.
     around : ndarray of float32, shape (n_lines, n_features)
-        What the second round sees of `lines`.
+        Codes that the second round sees of `lines`.
     opinion_odds : ndarray of float32, shape (n_body_sents,)
         Cross-fitted log-odds of the body sentences of `sents`.
     """
@@ -285,6 +279,7 @@ def fit_all(
         copies += [relay_page(page, rng) for page in pages if rng.random() < RELAID_SHARE]
         copies += [thin_page(page, rng) for page in pages if rng.random() < THIN_SHARE]
         copies += [behead_page(page) for page in pages if rng.random() < BEHEADED_SHARE]
+        copies += [turn_page(page) for page in pages if rng.random() < TURNED_SHARE]
         copies = [copy for copy in copies if len(copy.lines) <= MAX_LINES]
         lines = gather([*pages, *copies], clean, folds)
         line_model, parts, around = fit_lines(lines, seed)

@@ -1,32 +1,32 @@
-"""Fit the n-gram scores for opinion: a sentence alone, by vectors of its n-grams, and together with its context."""
+"""Fit n-gram scores for opinion: a sentence alone, by vectors of its n-grams, with context; and the net over them."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, hstack
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
 
 from pipeline.doc import FloatArray
+from pipeline.kernels.dense import LIMIT, Net
 from pipeline.kernels.ngrams import quantise
-from pipeline.training.fit import Linear, Rows
+from pipeline.training.fit import Linear, Rows, presence, splits, unevenness
 
 Bounds = NDArray[np.int64]
 
-COST, VECTOR_COST = 10.0, 0.1
+COST, VECTOR_COST = 5.0, 0.1
 NEIGHBOUR = 0.4
 """How much the n-grams of the sentences next to it weigh against a sentence's own before fitting."""
 
-STANCE_TREES: dict[str, Any] = {
-    "max_iter": 220,
-    "learning_rate": 0.04,
-    "max_leaf_nodes": 8,
-    "min_samples_leaf": 25,
-    "max_features": 0.15,
-}
+N_NETS = 4
+"""Nets of different seeds, averaged."""
+NET: dict[str, Any] = {"hidden_layer_sizes": (16,), "alpha": 5.0, "max_iter": 12, "learning_rate_init": 0.002}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +67,14 @@ class StanceViews:
         return means[np.repeat(np.arange(len(n_sents)), n_sents)]
 
 
-def _logistic(features: Any, target: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-    """Coefficients and intercept of a balanced sparse logistic regression."""
+def _logistic(
+    features: csr_matrix, target: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Coefficients and intercept of a balanced sparse logistic regression on columns that are weighted first."""
     model = LogisticRegression(
         C=COST, solver="liblinear", dual=True, tol=0.1, random_state=0, class_weight="balanced"
-    ).fit(features, target)
-    return model.coef_[0], float(model.intercept_[0])
+    ).fit(features @ diags(weights), target)
+    return model.coef_[0] * weights, float(model.intercept_[0])
 
 
 def fit_stance(views: StanceViews, rows: Rows, is_opinion: NDArray[np.bool_]) -> Linear:
@@ -80,10 +82,12 @@ def fit_stance(views: StanceViews, rows: Rows, is_opinion: NDArray[np.bool_]) ->
     n_columns = views.own.shape[1]
     target = is_opinion[rows]
     table, bias = np.zeros((n_columns, 6)), np.zeros(6)
-    table[:, 0], bias[0] = _logistic(views.own[rows], target)
+    uneven = unevenness(presence(views.own[rows]), target)
+    table[:, 0], bias[0] = _logistic(views.own[rows], target, uneven)
     if views.vectors is not None:
         table[:, 1], bias[1] = _fit_vectors(views.own[rows], views.vectors, target)
-    weights, bias[2] = _logistic(hstack([part[rows] for part in views.with_context()]).tocsr(), target)
+    parts = [part[rows] for part in views.with_context()]
+    weights, bias[2] = _logistic(hstack(parts).tocsr(), target, np.tile(uneven, len(parts)))
     own, before, after, page = weights.reshape(4, n_columns)
     # the n-grams of the sentence before weigh on this one: seen from there, on the next
     table[:, 2], table[:, 3], table[:, 4], table[:, 5] = own, NEIGHBOUR * before, NEIGHBOUR * after, page
@@ -97,3 +101,33 @@ def _fit_vectors(own: csr_matrix, vectors: FloatArray, target: NDArray[np.bool_]
     spread = np.maximum(sums.std(axis=0), 1e-9)
     model = LogisticRegression(C=VECTOR_COST, max_iter=300, class_weight="balanced").fit(sums / spread, target)
     return vectors.astype(np.float64) @ (model.coef_[0] / spread), float(model.intercept_[0])
+
+
+def fit_net(features: FloatArray, target: NDArray[np.bool_], seed: int) -> Net:
+    """Fit nets of several seeds and get their mean as one."""
+    mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+    inverse = 1 / np.maximum(spread, 1e-6)
+    scaled = np.clip((features - mean) * inverse, -LIMIT, LIMIT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of rounds is what regularises
+        nets = [MLPClassifier(**NET, random_state=seed + i).fit(scaled, target) for i in range(N_NETS)]
+    arrays = (
+        mean,
+        inverse,
+        np.concatenate([net.coefs_[0] for net in nets], axis=1),
+        np.concatenate([net.intercepts_[0] for net in nets]),
+        np.concatenate([net.coefs_[1][:, 0] for net in nets]) / N_NETS,
+        np.mean([net.intercepts_[1] for net in nets], axis=0),
+    )
+    return Net(*(np.ascontiguousarray(array, dtype=np.float32) for array in arrays))
+
+
+def cross_net(
+    features: FloatArray, target: NDArray[np.bool_], fold: NDArray[np.int64], usable: NDArray[np.bool_], seed: int
+) -> FloatArray:
+    """Log-odds of opinion by nets that saw nothing of a row's fold: (n_rows,)."""
+    out = np.zeros(len(features), dtype=np.float32)
+    for fit, held in splits(fold):
+        rows = fit[usable[fit]]
+        out[held] = fit_net(features[rows], target[rows], seed).decide(np.ascontiguousarray(features[held]))
+    return out
