@@ -164,6 +164,15 @@ def test_learnt_moves_favour_what_was_seen():
     assert moves[0, 0] > moves[0, 1] > moves[1, 0]
 
 
+def test_a_role_apart_takes_all_others_alike():
+    roles = np.array([0, 0, 0, 0, 1, 2, 2, 2], np.int16)
+    bounds = np.array([0, 8], np.int64)
+    moves = learn_moves(roles, bounds, 3, 1.0, apart=2)
+    assert moves[0, 2] == moves[1, 2]
+    assert moves[2, 0] == moves[2, 1] < moves[2, 2]
+    np.testing.assert_array_equal(moves[:2, :2], learn_moves(roles, bounds, 3, 1.0)[:2, :2])
+
+
 def test_neighbours_stop_at_the_document():
     values = np.array([[1], [2], [3]], np.float32)
     bounds = np.array([0, 2, 3], np.int64)

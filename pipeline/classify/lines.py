@@ -30,9 +30,10 @@ _LATIN = SHAPE_NAMES.index("latin")
 REACH = 48
 """Only the n-grams within so many code points of a line's edges are scored: that is where footers show."""
 
-LONG_LINE, CAUTION = 100, np.float32(1.5)
+LONG_LINE, CAUTION = 100, np.float32(2.0)
 """Lines of so many code points are boilerplate only if their log-odds are above this: a paragraph lost costs more than
-a long footer kept. Chosen by cross-validation on real pages: as many lines right, half the body characters lost."""
+a long footer kept. Of the order that cross-validation on real pages chose: as many lines right, half the characters
+lost; set by a look at development pages."""
 
 OUTPUTS = ("boilerplate", *ROLES[:BOILERPLATE], *KINDS)
 """What the n-gram models score a line for, each against all others."""

@@ -69,6 +69,26 @@ def to_text(points: NDArray[np.uint32]) -> str:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def count_codes(points: CodePoints, codes: NDArray[np.uint8], n_codes: int) -> NDArray[np.int64]:
+    """Count the characters that have each code.
+
+    Parameters
+    ----------
+    points : ndarray of uint32, shape (n,)
+    codes : ndarray of uint8, shape (0x110000,)
+    n_codes : int
+
+    Returns
+    -------
+    ndarray of int64, shape (n_codes,)
+    """
+    counts = np.zeros(n_codes, dtype=np.int64)
+    for i in range(len(points)):
+        counts[codes[points[i]]] += 1
+    return counts
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def fold(
     points: CodePoints, target: IntArray, repair: NDArray[np.int8], classes: NDArray[np.uint16], n_repairs: int
 ) -> tuple[CodePoints, IntArray, NDArray[np.int64]]:

@@ -61,7 +61,9 @@ def decode_lines(scores: FloatArray, bounds: Bounds, moves: FloatArray) -> NDArr
     return roles
 
 
-def learn_moves(roles: NDArray[np.int16], bounds: Bounds, n_roles: int, strength: float) -> FloatArray:
+def learn_moves(
+    roles: NDArray[np.int16], bounds: Bounds, n_roles: int, strength: float, apart: int | None = None
+) -> FloatArray:
     """Log-weights of one role after another, from labelled lines.
 
     A weight is ``strength * log(P(b after a) / P(b))``: how much more likely a role is because of the one before it.
@@ -74,6 +76,9 @@ def learn_moves(roles: NDArray[np.int16], bounds: Bounds, n_roles: int, strength
     n_roles : int
     strength : float
         The lines' scores have seen their neighbours too, so that the full weight (1) would count them twice.
+    apart : int, optional
+        A role between which and all others together the weights are learnt: a rare role is then as likely next to it
+        as a frequent one.
 
     Returns
     -------
@@ -86,4 +91,9 @@ def learn_moves(roles: NDArray[np.int16], bounds: Bounds, n_roles: int, strength
             counts[a, b] += 1
     after = counts / counts.sum(axis=1, keepdims=True)
     alone = counts.sum(axis=0) / counts.sum()
-    return np.asarray(strength * np.log(after / alone), dtype=np.float32)
+    moves = np.asarray(strength * np.log(after / alone), dtype=np.float32)
+    if apart is not None:
+        others = np.delete(np.arange(n_roles), apart)
+        two = learn_moves((roles == apart).astype(np.int16), bounds, 2, strength)
+        moves[apart, others], moves[others, apart], moves[apart, apart] = two[1, 0], two[0, 1], two[1, 1]
+    return moves

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.chars import code_points
+from pipeline.kernels.chars import code_points, count_codes
 from pipeline.tables import HAN, N_CODE_POINTS, char_classes
 
 FREQUENT_HAN = (
@@ -69,7 +69,7 @@ def count_kinds(text: str) -> list[int]:
     >>> count_kinds("a中乂é\ufffdж")
     [1, 1, 1, 1, 1, 1]
     """
-    counts: list[int] = np.bincount(_kinds()[code_points(text)], minlength=N_KINDS).tolist()
+    counts: list[int] = count_codes(code_points(text), _kinds(), N_KINDS).tolist()
     return counts
 
 

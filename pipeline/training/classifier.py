@@ -40,7 +40,7 @@ from pipeline.training.stance import StanceViews, cross_net, fit_net, fit_stance
 from pipeline.weights import save_meta
 
 LINE_BITS, SENT_BITS = 17, 18
-LINE_COST = 4.0
+LINE_COST = 15.0
 MOVE_STRENGTH = 0.15  # more drowns single paragraphs in the navigation around them
 N_BLENDED = 3  # forests of different seeds, averaged: steadier on pages of an unusual build
 FIRST_TREES: dict[str, Any] = {"max_iter": 150}
@@ -146,7 +146,7 @@ def fit_lines(gold: Gold, seed: int) -> tuple[LineModel, list[Linear], FloatArra
         kinds=forest_of(kinds),
         role_codes=roles.classes_.astype(np.int16),
         kind_codes=kinds.classes_.astype(np.int16),
-        moves=learn_moves(gold.line_role, table.line_bounds, len(ROLES), MOVE_STRENGTH),
+        moves=learn_moves(gold.line_role, table.line_bounds, len(ROLES), MOVE_STRENGTH, BOILERPLATE),
     )
     return model, parts, around
 

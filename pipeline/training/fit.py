@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
@@ -38,44 +38,10 @@ def ngram_matrix(folded: Points, spans: IntArray, bits: int, reach: int) -> csr_
     return matrix
 
 
-PRIOR_COUNT = 2.0
-"""Rows of each class that every n-gram is taken to have been seen in beforehand."""
-EVEN = 0.5
-"""The weight of an n-gram that stands in both classes alike, to which its log-ratio is added."""
-
-
-def presence(features: csr_matrix) -> csr_matrix:
-    """Which rows have a feature, as `unevenness` takes it: (n_columns, n_rows)."""
-    return (features > 0).astype(np.float64).T.tocsr()
-
-
-def unevenness(present: csr_matrix, target: Mask) -> NDArray[np.float64]:
-    """How unevenly each feature stands in two classes: (n_columns,), of mean square one where seen.
-
-    Parameters
-    ----------
-    present : sparse matrix, shape (n_columns, n_rows)
-        As `presence` gives it.
-    target : ndarray of bool, shape (n_rows,)
-
-    References
-    ----------
-    Wang, Manning (2012), Baselines and bigrams: simple, good sentiment and topic classification, ACL, section 2.3.
-    """
-    inside = PRIOR_COUNT + present @ target.astype(np.float64)
-    outside = PRIOR_COUNT + present @ (~target).astype(np.float64)
-    weights = EVEN + np.abs(np.log((inside / inside.sum()) / (outside / outside.sum())))
-    seen = inside + outside > 2 * PRIOR_COUNT
-    return np.asarray(weights / np.sqrt(np.mean(weights[seen] ** 2)))
-
-
 def fit_linear(
     features: csr_matrix, targets: Mask, cost: float, weights: Weights | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fit one logistic regression for each column of `targets`.
-
-    Before, a feature is weighted by how unevenly it stands in both classes, so that regularisation falls on the many
-    that stand in both alike. The weights go into the coefficients and cost nothing at run time.
 
     Parameters
     ----------
@@ -92,14 +58,12 @@ def fit_linear(
     """
     coefficients = np.zeros((features.shape[1], targets.shape[1]))
     bias = np.full(targets.shape[1], RARE)
-    present = presence(features)
     for k in range(targets.shape[1]):
         if 0 < targets[:, k].sum() < len(targets):
             # the dual solver is the fast one here: few rows, many columns; a finer tolerance changes nothing
             model = LogisticRegression(C=cost, solver="liblinear", dual=True, tol=0.1, random_state=0)
-            uneven = unevenness(present, targets[:, k])
-            model.fit(features @ diags(uneven), targets[:, k], weights)
-            coefficients[:, k], bias[k] = model.coef_[0] * uneven, model.intercept_[0]
+            model.fit(features, targets[:, k], weights)
+            coefficients[:, k], bias[k] = model.coef_[0], model.intercept_[0]
     return coefficients, bias
 
 

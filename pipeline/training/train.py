@@ -296,8 +296,8 @@ sentence of the body whether it is a claim or an opinion, from the text alone.
 
 **How.** Lines: logistic regressions over hashed character n-grams (orders 1 to 4, 2^17 rows, int16), then two rounds of
 boosted trees over shape, place, repetition and neighbours, then a Viterbi pass over the page; a forest for the kind.
-Sentences: n-gram scores alone, by vectors and with context, and by where they arise, then four small nets with cue words,
-place and neighbours; log-odds calibrated.
+Sentences: n-gram scores alone, by vectors and with context, and by where they arise; then four small nets, which see
+cue words, place and neighbours, too; log-odds calibrated.
 
 Features of trees have eight bits. Plain arrays (`classifier.npz`), no pickle, no vocabulary in clear. Trained on copies
 of the pages too: reworded at random, laid out in short lines, cut short, without their head, with their foot above,
