@@ -1,7 +1,7 @@
 """Segment stage: the words of every sentence.
 
 Reads ``text`` and ``sents``, assigns ``tokens``; the text itself is never altered. Words are those that spacy-pkuseg
-would cut with the same model; neither spaCy nor pkuseg is imported.
+would cut with the same model, but for what is kept whole; neither spaCy nor pkuseg is imported.
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ from pipeline.weights import load_arrays, load_meta
 
 TABLES = "tables.npz"
 FORMAT = 1
+# Where an address ends, punctuation does not belong to it.
+ADDRESS = re.compile(
+    r"(?:https?|ftp)://[!-~]*[A-Za-z0-9/#=&_~-]|(?<![A-Za-z0-9.])www\.[!-~]*[A-Za-z0-9/#=&_~-]"
+    r"|[A-Za-z0-9][A-Za-z0-9._+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+)
+ADDRESS_SIGNS = ("://", "www.", "@")  # no address is without one of them
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,15 @@ class SegmentConfig:
     ----------
     model : Path
         A folder that `pipeline.training.segmenter.train_segmenter` wrote.
+    whole : bool
+        Whether addresses (URLs, e-mail) are cut out whole and runs of Latin letters never cut; without it words are
+        exactly pkuseg's.
     user_words : Path or None
         A list of words that are always cut out whole, one a line.
     """
 
     model: Path
+    whole: bool = True
     user_words: Path | None = None
 
 
@@ -76,24 +86,38 @@ class UserWords:
             match = self._first.search(text, at + max(1, len(word)))
         return found
 
-    def force(self, text: str, tokens: IntArray, sents: IntArray) -> IntArray:
-        """Get the tokens with the user's words in place; one that would cross a sentence's border is left out."""
-        borders = np.zeros(len(text) + 1, dtype=np.bool_)
-        borders[tokens.ravel()] = True
-        sent_starts = sents[:, 0]
-        n_forced = 0
-        for start, end in self.find(text):
-            first, last = np.searchsorted(sent_starts, [start, end - 1], side="right")
-            if first == last:
-                borders[start + 1 : end] = False
-                borders[[start, end]] = True
-                n_forced += 1
-        if not n_forced:
-            return tokens
-        places = np.flatnonzero(borders).astype(np.int32)
-        spans = np.stack([places[:-1], places[1:]], axis=1)
-        visible = np.array([not text[start].isspace() for start in places[:-1].tolist()], dtype=np.bool_)
-        return np.ascontiguousarray(spans[visible])
+
+def find_addresses(text: str) -> list[tuple[int, int]]:
+    """Where URLs and e-mail addresses stand.
+
+    Examples
+    --------
+    >>> find_addresses("见https://a.cn/x?id=3，或写信给ask@a.cn。")
+    [(1, 20), (25, 33)]
+    """
+    if not any(sign in text for sign in ADDRESS_SIGNS):
+        return []
+    return [match.span() for match in ADDRESS.finditer(text)]
+
+
+def cut_out(spans: Iterable[tuple[int, int]], text: str, tokens: IntArray, sents: IntArray) -> IntArray:
+    """Get the tokens with `spans` as words; one that would cross a sentence's border is left out."""
+    borders = np.zeros(len(text) + 1, dtype=np.bool_)
+    borders[tokens.ravel()] = True
+    sent_starts = sents[:, 0]
+    n_forced = 0
+    for start, end in spans:
+        first, last = np.searchsorted(sent_starts, [start, end - 1], side="right")
+        if first == last:
+            borders[start + 1 : end] = False
+            borders[[start, end]] = True
+            n_forced += 1
+    if not n_forced:
+        return tokens
+    places = np.flatnonzero(borders).astype(np.int32)
+    cuts = np.stack([places[:-1], places[1:]], axis=1)
+    visible = np.array([not text[start].isspace() for start in places[:-1].tolist()], dtype=np.bool_)
+    return np.ascontiguousarray(cuts[visible])
 
 
 def load_user_words(path: Path) -> UserWords:
@@ -170,16 +194,25 @@ def split_rows(rows: IntArray, begins: NDArray[np.int64]) -> list[IntArray]:
 def make_segment(config: SegmentConfig) -> Stage:
     """Get the stage that finds words."""
     tables = load_segmenter(config.model)
-    user_words = None if config.user_words is None else load_user_words(config.user_words)
+    finders = [find_addresses] if config.whole else []
+    if config.user_words is not None:
+        finders.append(load_user_words(config.user_words).find)
 
     def segment(docs: Sequence[Doc]) -> list[Doc]:
         codes, sents, begins = lay_out(docs)
-        parts = split_rows(decode.decode(codes, sents, tables), begins)
-        if user_words is not None:
-            parts = [
-                tokens if doc.sents is None else user_words.force(doc.text, tokens, doc.sents)
-                for doc, tokens in zip(docs, parts, strict=True)
-            ]
-        return [replace(doc, tokens=tokens) for doc, tokens in zip(docs, parts, strict=True)]
+        words = decode.decode(codes, sents, tables)
+        if config.whole:
+            words = decode.join_letters(codes, words, sents)
+        return [
+            replace(doc, tokens=_with_spans(doc, tokens))
+            for doc, tokens in zip(docs, split_rows(words, begins), strict=True)
+        ]
+
+    def _with_spans(doc: Doc, tokens: IntArray) -> IntArray:
+        for find in finders:
+            spans = find(doc.text)
+            if spans and doc.sents is not None:
+                tokens = cut_out(spans, doc.text, tokens, doc.sents)
+        return tokens
 
     return segment

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 
 from pipeline.doc import Doc
 from pipeline.errors import ConfigError, ModelError
-from pipeline.segment import SegmentConfig, UserWords, load_segmenter, load_user_words, make_segment, split_rows
+from pipeline.segment import (
+    SegmentConfig,
+    UserWords,
+    cut_out,
+    find_addresses,
+    load_segmenter,
+    load_user_words,
+    make_segment,
+    split_rows,
+)
 from pipeline.stage import Stage
 from pipeline.training import cohesion, latin, plain, segmenter
 from pipeline.training.conllu import Sentence, name_spans, read_conllu, read_folder
@@ -266,12 +275,36 @@ WORDS = UserWords(["云计算", "计算机", "白云", "AI"])
 )
 def test_user_words_are_cut_out_whole_and_nothing_else_moves(text: str, tokens: Any, expected: Any) -> None:
     sents = np.array([[0, len(text)]], np.int32)
-    assert WORDS.force(text, np.array(tokens, np.int32), sents).tolist() == expected
+    assert cut_out(WORDS.find(text), text, np.array(tokens, np.int32), sents).tolist() == expected
 
 
 def test_a_user_word_does_not_cross_a_sentence() -> None:
     tokens, sents = np.array([[0, 2], [2, 4]], np.int32), np.array([[0, 2], [2, 4]], np.int32)
-    assert UserWords(["好！再"]).force("好！再来", tokens, sents).tolist() == tokens.tolist()
+    assert cut_out([(0, 3)], "好！再来", tokens, sents).tolist() == tokens.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("见www.a.cn。", ["www.a.cn"]),
+        ("（https://a.cn/b?c=1&d=2）", ["https://a.cn/b?c=1&d=2"]),
+        ("写到ask+me@mail.a.cn，谢谢", ["ask+me@mail.a.cn"]),
+        ("见http://a.cn/，", ["http://a.cn/"]),
+        ("见http://a.cn/b.", ["http://a.cn/b"]),
+        ("@小明 你好", []),
+        ("没有地址", []),
+    ],
+)
+def test_addresses(text: str, addresses: list[str]) -> None:
+    assert [text[start:end] for start, end in find_addresses(text)] == addresses
+
+
+@pytest.mark.slow
+def test_whole_can_be_switched_off() -> None:
+    text = "打开https://a.lanwan.cn/x?id=3看看。"
+    on, off = (make_segment(SegmentConfig(MODEL, whole=whole))([with_sents(text)])[0] for whole in (True, False))
+    assert "https://a.lanwan.cn/x?id=3" in words(on)
+    assert words(on) != words(off)
 
 
 def test_user_words_are_read_and_checked(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.doc import Doc
 from pipeline.errors import ConfigError, ModelError
-from pipeline.kernels import decode, decode_tags
+from pipeline.kernels import decode, decode_tags, features, perfect, tag_plan
 from pipeline.segment import SegmentConfig, make_segment
 from pipeline.stage import Stage
 from pipeline.tag import TagConfig, load_tagger, make_tag, make_tagger, tag_docs
@@ -130,12 +130,12 @@ TOY = [
 
 
 @pytest.fixture(scope="module")
-def toy_lexicon() -> decode_tags.Lexicon:
+def toy_lexicon() -> features.Lexicon:
     fold, kinds = tagger.code_point_tables()
-    return decode_tags.Lexicon(fold, kinds, np.zeros(4, np.uint64), np.zeros((4, decode_tags.N_CLASSES), np.int16))
+    return features.Lexicon(fold, kinds, np.zeros(4, np.uint64), np.zeros((4, features.N_CLASSES), np.int16))
 
 
-def test_training_learns_a_toy_language(toy_lexicon: decode_tags.Lexicon) -> None:
+def test_training_learns_a_toy_language(toy_lexicon: features.Lexicon) -> None:
     made = tagger.Fitter(TOY * 6, [], seed=1).fit_final(toy_lexicon, [toy_lexicon] * tagger.N_FOLDS)
     doc = tag_docs([with_words(["阿明", "去", "海城"])], made)[0]
     assert doc.upos is not None
@@ -157,7 +157,7 @@ def test_fold(char: str, folded: str) -> None:
     assert tagger._fold(char) == folded
 
 
-def test_long_sentences_are_cut(toy_lexicon: decode_tags.Lexicon, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_sentences_are_cut(toy_lexicon: features.Lexicon, monkeypatch: pytest.MonkeyPatch) -> None:
     made = tagger.Fitter(TOY * 6, [], seed=1).fit_final(toy_lexicon, [toy_lexicon] * tagger.N_FOLDS)
     monkeypatch.setattr(decode_tags, "MAX_TOKENS", 3)
     doc = tag_docs([with_words(["阿明", "爱", "海城", "阿芳", "去", "山城"])], made)[0]
@@ -165,7 +165,7 @@ def test_long_sentences_are_cut(toy_lexicon: decode_tags.Lexicon, monkeypatch: p
     assert doc.upos.tolist() == ["PROPN", "VERB", "PROPN"] * 2
 
 
-def test_scores_are_perfect_on_gold(toy_lexicon: decode_tags.Lexicon) -> None:
+def test_scores_are_perfect_on_gold(toy_lexicon: features.Lexicon) -> None:
     batch = tagger.Batch.of(TOY[:2], [sentence.spans() for sentence in TOY[:2]])
     assert batch.tokens.tolist()[3] == [5, 7]
     assert tagger._gold_names(TOY[:2], batch.tokens.tolist()) == {
@@ -173,17 +173,17 @@ def test_scores_are_perfect_on_gold(toy_lexicon: decode_tags.Lexicon) -> None:
     }  # fmt: skip
 
 
-def test_lexicon_knows_how_plain_text_is_tagged(toy_lexicon: decode_tags.Lexicon) -> None:
+def test_lexicon_knows_how_plain_text_is_tagged(toy_lexicon: features.Lexicon) -> None:
     texts = ["他去公园。", "她去公园。"] * 4
     codes = decode.to_codes("".join(texts))
     tokens = np.array([[i, i + 1] for i in range(len(codes))], np.int32)
-    hashes, numbers = np.unique(decode_tags.hash_tokens(codes, tokens, toy_lexicon.fold), return_inverse=True)
+    hashes, numbers = np.unique(features.hash_tokens(codes, tokens, toy_lexicon.fold), return_inverse=True)
     sents = np.array([[i, i + 5] for i in range(0, len(codes), 5)], np.int32)
     text = lexicon.PlainText(codes, tokens, sents, numbers.astype(np.int32), hashes)
     base, slot_words = lexicon.build(text, toy_lexicon.fold, toy_lexicon.kinds, seed=1)
     names = np.array([[2, 4, 1]], np.int32)
     known = lexicon.add_tags(base, slot_words, text, (numbers % 3).astype(np.int16), names)
-    slot = decode_tags.find_hash(hashes[numbers[1]], known.keys)
+    slot = features.find_hash(hashes[numbers[1]], known.keys)
     assert known.classes[slot, 2] == 1 + (numbers[1] % 3) * 8 + 3 * 2 + 1
     assert known.classes[slot, 4] == 2  # never a name, and often seen
 
@@ -229,14 +229,14 @@ def test_spacy_package_survives_the_disk(tmp_path: Path) -> None:
     assert [doc.text for doc in nlp.pipe([text, "好。"])] == [text, "好。"]
 
 
-def test_make_tagger_sorts_its_inventories(toy_lexicon: decode_tags.Lexicon) -> None:
-    tables = decode_tags.Tables(
-        decode_tags.compile_templates(),
-        decode_tags.place_rows(np.zeros(0, np.uint64)),
-        np.zeros((0, 64), np.int8),
+def test_make_tagger_sorts_its_inventories(toy_lexicon: features.Lexicon) -> None:
+    tables = tag_plan.Tables(
+        features.compile_templates(),
+        *perfect.place(np.zeros(0, np.uint64))[0],
+        np.zeros((0, tag_plan.N_COLUMNS), np.int8),
         np.zeros((2, 2), np.int32),
         np.zeros((7, 7), np.int32),
     )
-    made = make_tagger(toy_lexicon, tables, [("VERB", "VV"), ("NOUN", "NN")], ["PER"])
+    made = make_tagger(decode_tags.Decoder(toy_lexicon, tables), [("VERB", "VV"), ("NOUN", "NN")], ["PER"])
     assert made.upos == ("NOUN", "VERB")
     assert made.upos_of.tolist() == [1, 0]

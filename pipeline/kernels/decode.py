@@ -20,25 +20,19 @@ Luo, Xu, Zhang, Ren and Sun (2019), PKUSEG: A Toolkit for Multi-Domain Chinese W
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.kernels.prefetch import prefetch
+
 Codes = NDArray[np.uint32]
 Ints = NDArray[np.int32]
 
 TAGS = ("B", "B_single", "I", "I_end", "I_first")  # pkuseg's own order
 N_TAGS = len(TAGS)
-SAME = "-._,|/*:"  # all become "&"
-NUMERALS = "0123456789.几二三四五六七八九十千万亿兆零１２３４５６７８９０％"
-LETTERS = (  # pkuseg forgot the full-width j
-    "ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｇｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ／・－"
-)
-NUM, LETTER = "**Num", "**Letter"
-
 UNKNOWN, SPACE, FIRST_ID = 0, 1, 2
 MIN_WORD, MAX_WORD = 2, 6  # words that features know, in characters
 N_LENGTHS = MAX_WORD - MIN_WORD + 1
@@ -102,191 +96,16 @@ class Tables(NamedTuple):
     links: NDArray[Any]
 
 
-def normalize(char: str) -> str:
-    """Get what pkuseg's features see of a character.
-
-    Examples
-    --------
-    >>> [normalize(char) for char in "字/７Ａ"]
-    ['字', '&', '**Num', '**Letter']
-    """
-    if char in SAME:
-        return "&"
-    if char in NUMERALS:
-        return NUM
-    return LETTER if char in LETTERS else char
-
-
 def to_codes(text: str) -> Codes:
     """Get the code points of a text, lone surrogates included."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-
-
-# --- building the tables --------------------------------------------------------------------------------------------
-
-
-def build_tables(features: Mapping[str, Any], weights: NDArray[np.float64], scale: int | None = None) -> Tables:
-    """Get the tables of a pkuseg model.
-
-    Parameters
-    ----------
-    features : mapping
-        What ``features.msgpack`` holds.
-    weights : ndarray of float64
-        ``w`` of ``weights.npz``.
-    scale : int or None
-        All weights are multiples of ``1 / scale`` and are stored as int16; None keeps them as they are.
-    """
-    index: dict[str, int] = features["feature_to_idx"]
-    values: NDArray[Any] = weights if scale is None else np.round(weights * scale).astype(np.int16)
-    rows = values[: len(index) * N_TAGS].reshape(-1, N_TAGS)
-    # pkuseg stores an edge at [later, earlier] and begins each at one
-    edges = values[len(index) * N_TAGS :].reshape(N_TAGS, N_TAGS).T + (1 if scale is None else scale)
-    ids = _number_chars(features)
-    words = [w for w in features["unigram"] if MIN_WORD <= len(w) <= MAX_WORD and all(normalize(c) == c for c in w)]
-    word_ids = {word: i for i, word in enumerate(sorted(words))}
-    chars = np.zeros((FIRST_ID + len(ids), len(CHAR_FEATURES) * N_TAGS), rows.dtype)
-    pairs: dict[int, NDArray[Any]] = {}
-    word_weights = np.zeros((len(word_ids), 2 * N_TAGS), rows.dtype)
-    links: dict[int, NDArray[Any]] = {}
-    for feature, i in index.items():
-        kind, rest = _split_feature(feature)
-        if kind in CHAR_FEATURES:
-            column = CHAR_FEATURES.index(kind) * N_TAGS
-            chars[ids[rest], column : column + N_TAGS] = rows[i]
-        elif kind in PAIR_FEATURES:
-            left, right = _split_pair(rest)
-            column = PAIR_FEATURES.index(kind) * N_TAGS
-            _put(pairs, ids[left] << SHIFT | ids[right], 3 * N_TAGS, column, rows[i])
-        elif kind in ("w-1.", "w1.") and rest in word_ids:
-            column = N_TAGS * (kind == "w1.")
-            word_weights[word_ids[rest], column : column + N_TAGS] = rows[i]
-        elif kind in ("ww.l.", "ww.r."):
-            before, _, after = rest.partition("*")
-            if before in word_ids and after in word_ids:
-                key = word_ids[before] << 32 | word_ids[after]
-                _put(links, key, 2 * N_TAGS, N_TAGS * (kind == "ww.r."), rows[i])
-    pair_nodes, tree, node_words = _plant(word_ids, ids, pairs, rows.dtype)
-    tree_keys, tree_nodes = hash_keys(list(tree), list(tree.values()))
-    link_keys, link_rows = hash_keys(list(links))
-    bmp, astral, astral_ids = _code_point_tables(ids)
-    return Tables(
-        bmp=bmp,
-        astral=astral,
-        astral_ids=astral_ids,
-        bias=rows[0].copy(),
-        edges=edges.astype(np.float64 if scale is None else np.int32),
-        chars=chars,
-        pair_slots=hash_pairs(list(pairs)),
-        pairs=np.array([np.zeros(3 * N_TAGS), *pairs.values()], rows.dtype),
-        pair_nodes=np.array([-1, *(pair_nodes.get(key, -1) for key in pairs)], np.int32),
-        tree_keys=tree_keys,
-        tree_nodes=tree_nodes,
-        node_words=np.array(node_words, np.int32),
-        words=word_weights,
-        link_keys=link_keys,
-        link_rows=link_rows,
-        links=np.array(list(links.values()), rows.dtype).reshape(-1, 2 * N_TAGS),
-    )
-
-
-def _number_chars(features: Mapping[str, Any]) -> dict[str, int]:
-    """Number every character that a feature or word mentions."""
-    seen: set[str] = {"&", NUM, LETTER}
-    for feature in features["feature_to_idx"]:
-        kind, rest = _split_feature(feature)
-        if kind in CHAR_FEATURES:
-            seen.add(rest)
-        elif kind in PAIR_FEATURES:
-            seen.update(_split_pair(rest))
-    for word in features["unigram"]:
-        seen.update(word)
-    return {char: i for i, char in enumerate(sorted(seen), FIRST_ID)}
-
-
-def _split_feature(feature: str) -> tuple[str, str]:
-    """Split a feature's name into its kind, with the dot, and what it is about."""
-    end = 5 if feature.startswith("ww.") else feature.find(".") + 1
-    return feature[:end], feature[end:]
-
-
-def _split_pair(text: str) -> tuple[str, str]:
-    """Split what a pair feature is about; no character is a dot, for normalize renames it."""
-    left, _, right = text.partition(".")
-    return left, right
-
-
-def _put(table: dict[int, NDArray[Any]], key: int, width: int, column: int, row: NDArray[Any]) -> None:
-    table.setdefault(key, np.zeros(width, row.dtype))[column : column + len(row)] = row
-
-
-def _plant(
-    word_ids: Mapping[str, int], ids: Mapping[str, int], pairs: dict[int, NDArray[Any]], dtype: Any
-) -> tuple[dict[int, int], dict[int, int], list[int]]:
-    """Grow the tree of words: its nodes for two characters, its further branches, and the word at each node."""
-    roots: dict[int, int] = {}
-    branches: dict[int, int] = {}
-    node_words: list[int] = []
-    for word, number in word_ids.items():
-        key = ids[word[0]] << SHIFT | ids[word[1]]
-        pairs.setdefault(key, np.zeros(3 * N_TAGS, dtype))
-        table = roots
-        for char in (*word[2:], None):
-            node = table.setdefault(key, len(node_words))
-            if node == len(node_words):
-                node_words.append(-1)
-            if char is not None:
-                table, key = branches, node << SHIFT | ids[char]
-        node_words[node] = number
-    return roots, branches, node_words
-
-
-def _code_point_tables(ids: Mapping[str, int]) -> tuple[Ints, Ints, Ints]:
-    """Get the numbers of all code points: a table below U+10000, two lists above."""
-    bmp = np.zeros(N_BMP, np.int32)
-    above = sorted((ord(char), number) for char, number in ids.items() if len(char) == 1 and ord(char) >= N_BMP)
-    for code in range(N_BMP):
-        char = chr(code)
-        bmp[code] = SPACE if char.isspace() else ids.get(normalize(char), UNKNOWN)
-    return bmp, np.array([code for code, _ in above], np.int32), np.array([number for _, number in above], np.int32)
-
-
-def hash_keys(keys: list[int], values: list[int] | None = None) -> tuple[NDArray[np.int64], Ints]:
-    """Lay keys out for `find`; a value is the key's place in the list unless given."""
-    n_slots = _n_slots(len(keys))
-    numbers = np.arange(len(keys), dtype=np.int32) if values is None else np.array(values, np.int32)
-    slots, found = np.full(n_slots, -1, np.int64), np.full(n_slots, -1, np.int32)
-    _fill(np.array(keys, np.int64), numbers, slots, found)
-    return slots, found
-
-
-def hash_pairs(keys: list[int]) -> NDArray[np.uint64]:
-    """Lay 32-bit keys out for `_find_pair`; the row of a key is its place in the list, from 1."""
-    slots = np.zeros(_n_slots(len(keys)), np.uint64)
-    _fill_pairs(np.array(keys, np.uint64), slots)
-    return slots
-
-
-def _n_slots(n_keys: int) -> int:
-    """The power of two that leaves half of the slots empty."""
-    return max(4, 1 << (2 * n_keys - 1).bit_length())
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _fill_pairs(keys: NDArray[np.uint64], slots: NDArray[np.uint64]) -> None:
-    mask = len(slots) - 1
-    for i in range(len(keys)):
-        at = _slot(keys[i], len(slots))
-        while slots[at] != 0:
-            at = (at + 1) & mask
-        slots[at] = (keys[i] << np.uint64(32)) | np.uint64(i + 1)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _find_pair(key: int, slots: NDArray[np.uint64]) -> Any:
     """Get the row of a pair, or 0."""
     mask = len(slots) - 1
-    at = _slot(key, len(slots))
+    at = slot_of(key, len(slots))
     while slots[at] != 0:
         if slots[at] >> np.uint64(32) == np.uint64(key):
             return np.int32(slots[at] & np.uint64(0xFFFFFFFF))
@@ -295,34 +114,21 @@ def _find_pair(key: int, slots: NDArray[np.uint64]) -> Any:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _slot(key: int, n_slots: int) -> Any:
+def slot_of(key: int, n_slots: int) -> Any:
     """Where to begin looking for a key: Fibonacci hashing, the upper bits."""
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
     return np.int64((mixed >> np.uint64(32)) & np.uint64(n_slots - 1))
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _fill(keys: NDArray[np.int64], numbers: Ints, slots: NDArray[np.int64], found: Ints) -> None:
-    for i in range(len(keys)):
-        at = _slot(keys[i], len(slots))
-        while slots[at] != -1:
-            at = (at + 1) & (len(slots) - 1)
-        slots[at] = keys[i]
-        found[at] = numbers[i]
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def find(key: int, slots: NDArray[np.int64], found: Ints) -> Any:
     """Get the value that `hash_keys` gave a key, or -1."""
-    at = _slot(key, len(slots))
+    at = slot_of(key, len(slots))
     while slots[at] != -1:
         if slots[at] == key:
             return found[at]
         at = (at + 1) & (len(slots) - 1)
     return np.int32(-1)
-
-
-# --- decoding -------------------------------------------------------------------------------------------------------
 
 
 def decode(codes: Codes, spans: Ints, tables: Tables) -> Ints:
@@ -469,11 +275,15 @@ def _look_up(codes: Codes, left: int, right: int, tables: Tables, window: Window
     for k in range(PAD):
         ids[PAD + n + k] = UNKNOWN
     for k in range(n):
+        key = (np.int64(ids[PAD + k]) << SHIFT) | np.int64(ids[PAD + k + 1])
+        prefetch(tables.pair_slots, slot_of(key, len(tables.pair_slots)))
+    for k in range(n):
         n_starting[k] = 0
         first, second = np.int64(ids[PAD + k]), np.int64(ids[PAD + k + 1])
         row = np.int32(0)
         if first >= FIRST_ID and second >= FIRST_ID:
             row = _find_pair((first << SHIFT) | second, tables.pair_slots)
+        prefetch(tables.pairs, np.int64(row))
         pairs[PAD + k] = row
         node = tables.pair_nodes[row]
         last = k + 1
@@ -533,3 +343,56 @@ def _add_links(i: int, border: int, column: int, tables: Tables, window: Window)
             if row >= 0:
                 for y in range(N_TAGS):
                     window.scores[i, y] += tables.links[row, column + y]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def join_letters(codes: Codes, words: Ints, spans: Ints) -> Ints:
+    """Get the words with runs of Latin letters whole that were cut inside, unless a sentence of `spans` begins there.
+
+    Han beside such a run is cut off it: who cuts a run cannot be trusted with its ends. Other runs stay as they are.
+    """
+    joined = np.empty((2 * len(words), 2), np.int32)  # two words become three at most
+    n = 0
+    s = 0
+    for i in range(len(words)):
+        start, end = words[i, 0], words[i, 1]
+        while s < len(spans) and spans[s, 0] < start:
+            s += 1
+        parted = n == 0 or joined[n - 1, 1] != start or (s < len(spans) and spans[s, 0] == start)
+        if parted or not (_is_latin(codes[start - 1]) and _is_latin(codes[start])):
+            joined[n, 0], joined[n, 1] = start, end
+            n += 1
+            continue
+        first, stop = start - 1, start + 1
+        while first > joined[n - 1, 0] and _is_latin(codes[first - 1]):
+            first -= 1
+        while stop < end and _is_latin(codes[stop]):
+            stop += 1
+        if first > joined[n - 1, 0] and _is_han(codes[first - 1]):
+            joined[n - 1, 1] = first
+            joined[n, 0] = first
+            n += 1
+        joined[n - 1, 1] = end
+        if stop < end and _is_han(codes[stop]):
+            joined[n - 1, 1] = stop
+            joined[n, 0], joined[n, 1] = stop, end
+            n += 1
+    return joined[:n].copy()
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _is_latin(code: Any) -> Any:
+    """Whether a code point is a letter of the Latin blocks up to U+024F, or a full-width one."""
+    return (
+        (0x41 <= code <= 0x5A)
+        or (0x61 <= code <= 0x7A)
+        or (0xC0 <= code <= 0x24F and code != 0xD7 and code != 0xF7)
+        or (0xFF21 <= code <= 0xFF3A)
+        or (0xFF41 <= code <= 0xFF5A)
+    )
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _is_han(code: Any) -> Any:
+    """Whether a code point is a Han character of the basic plane."""
+    return 0x3400 <= code < 0xA000

@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError
 N_COLUMNS = 10
 HELD_OUT_EVERY = 5  # sentence 0, 5, 10 ... of a further genre is never trained on
 NAMES = ("PER", "LOC", "ORG")
+GENRES = {"pud": {"n": "news", "w": "encyclopaedia"}}  # by how a sentence's id begins, where that tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Sentence:
         Parallel to `words`; ``_`` where the file says nothing.
     names : tuple of str or None
         IOB2 tags parallel to `words`; None where nobody annotated names.
+    id : str
+        The file's own id.
     """
 
     text: str
@@ -39,6 +42,7 @@ class Sentence:
     upos: tuple[str, ...]
     xpos: tuple[str, ...]
     names: tuple[str, ...] | None = None
+    id: str = ""
 
     def spans(self) -> list[tuple[int, int]]:
         """The words' half-open code-point offsets into `text`."""
@@ -76,6 +80,16 @@ class Treebank:
     more: dict[str, list[Sentence]] = field(default_factory=dict)
     held_out: dict[str, list[Sentence]] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
+
+    def by_genre(self) -> dict[str, list[Sentence]]:
+        """The held-out parts, and of those of several genres each one besides."""
+        parts = dict(self.held_out)
+        for name, genres in GENRES.items():
+            for start, genre in genres.items():
+                part = [sentence for sentence in parts.get(name, ()) if sentence.id.startswith(start)]
+                if part:
+                    parts[f"{name}: {genre}"] = part
+        return parts
 
 
 def name_spans(spans: Iterable[tuple[int, int]], tags: Iterable[str]) -> list[tuple[int, int, str]]:
@@ -198,4 +212,4 @@ def _sentence(path: Path, number: int, comments: dict[str, str], rows: list[list
         raise ConfigError(f"{path}:{number}: the words give {''.join(words)[:40]!r}, the text says {text[:40]!r}")
     names = tuple(fields.get("NER", "") for fields in misc)
     upos, xpos = (tuple(row[column] for row in rows) for column in (3, 4))
-    return Sentence(text, words, upos, xpos, names if all(names) else None)
+    return Sentence(text, words, upos, xpos, names if all(names) else None, comments.get("sent_id", ""))

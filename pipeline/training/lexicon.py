@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.utils.extmath import randomized_svd
 
-from pipeline.kernels import decode, decode_tags
+from pipeline.kernels import decode, features
 from pipeline.training.plain import SENTENCE
 
 MIN_COUNT = 2  # rarer words are not in the lexicon
@@ -69,13 +69,13 @@ def segment(texts: Iterable[str], words: decode.Tables, fold: NDArray[np.uint16]
     sents = np.array([match.span() for match in SENTENCE.finditer(text)], np.int32).reshape(-1, 2)
     tokens = decode.decode(codes, sents, words)
     ranges = np.searchsorted(tokens[:, 0], sents).astype(np.int32)
-    hashes, numbers = np.unique(decode_tags.hash_tokens(codes, tokens, fold), return_inverse=True)
+    hashes, numbers = np.unique(features.hash_tokens(codes, tokens, fold), return_inverse=True)
     return PlainText(codes, tokens, ranges, numbers.astype(np.int32), hashes)
 
 
 def build(
     plain: PlainText, fold: NDArray[np.uint16], kinds: NDArray[np.uint8], seed: int
-) -> tuple[decode_tags.Lexicon, NDArray[np.int64]]:
+) -> tuple[features.Lexicon, NDArray[np.int64]]:
     """Get a lexicon that knows the clusters of words, and nothing yet of tags.
 
     Returns
@@ -87,24 +87,24 @@ def build(
     counts = plain.counts
     kept = np.flatnonzero(counts >= MIN_COUNT)
     n_slots = max(4, 1 << (2 * len(kept) - 1).bit_length())
-    keys, which = decode_tags.place_hashes(plain.hashes[kept], n_slots)
+    keys, which = features.place_hashes(plain.hashes[kept], n_slots)
     slot_words = np.where(which >= 0, kept[which], -1)
-    by_word = np.zeros((len(counts), decode_tags.N_CLASSES), np.int16)
+    by_word = np.zeros((len(counts), features.N_CLASSES), np.int16)
     vectors, rows = embed(plain, seed)
     for column, k in enumerate(N_CLUSTERS):
         k_means = MiniBatchKMeans(min(k, len(rows)), random_state=seed, batch_size=4096, n_init=1, max_iter=60)
         by_word[rows, column] = 1 + k_means.fit(vectors).labels_
     classes = np.where(which[:, None] >= 0, by_word[slot_words], 0).astype(np.int16)
-    return decode_tags.Lexicon(fold, kinds, keys, classes), slot_words
+    return features.Lexicon(fold, kinds, keys, classes), slot_words
 
 
 def add_tags(
-    lexicon: decode_tags.Lexicon,
+    lexicon: features.Lexicon,
     slot_words: NDArray[np.int64],
     plain: PlainText,
     tags: NDArray[np.int16],
     names: decode.Ints,
-) -> decode_tags.Lexicon:
+) -> features.Lexicon:
     """Get a lexicon that knows besides how a tagger tags the words of plain text.
 
     Parameters
@@ -115,7 +115,7 @@ def add_tags(
     tags : ndarray of int16, shape (n_tokens,)
         XPOS codes of the words of `plain`, below `N_TAG_NAMES`.
     names : ndarray of int32, shape (n_names, 3)
-        See `decode_tags.decode_tags`.
+        See `decode_tags.Decoder.decode`.
     """
     shape = (len(plain.hashes), N_TAG_NAMES)
     cells = plain.words.astype(np.int64) * N_TAG_NAMES + tags

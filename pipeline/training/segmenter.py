@@ -25,7 +25,7 @@ import srsly  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
-from pipeline.kernels import decode
+from pipeline.kernels import decode, decode_tables
 from pipeline.kernels.crf import Crf, Reals, decode_sparse
 from pipeline.segment import FORMAT
 from pipeline.training.cards import write_card
@@ -77,7 +77,7 @@ def word_tags(word: str) -> list[int]:
 
 def rename(word: str) -> str:
     """Get a word as pkuseg's dictionary spells it."""
-    return "".join("&" if char in decode.SAME else char for char in word)
+    return "".join("&" if char in decode_tables.SAME else char for char in word)
 
 
 class Lexicon:
@@ -95,7 +95,7 @@ class Lexicon:
 
     def features(self, words: Words) -> list[list[str]]:
         """Get the features of every character of a sentence, in pkuseg's names."""
-        nodes = [decode.normalize(char) for word in words for char in word]
+        nodes = [decode_tables.normalize(char) for word in words for char in word]
         starting = [self._known(nodes, i, reverse=False) for i in range(len(nodes) + 1)]
         ending = [self._known(nodes, i, reverse=True) for i in range(len(nodes) + 1)]
         found = []
@@ -244,7 +244,7 @@ def fit_tables(bank: Treebank, also: Path | None, seed: int) -> decode.Tables:
     """Fit a segmenter for a tagger to work on; nothing is written."""
     gold = [plain_words(s) for s in bank.train + bank.dev] + further_words(bank)
     data, weights = to_pkuseg(*fit_words(gold, also, seed))
-    return decode.build_tables(data, weights, SCALE)
+    return decode_tables.build_tables(data, weights, SCALE)
 
 
 def label_plain(gold: Sequence[Words], folder: Path, seed: int) -> list[list[str]]:
@@ -310,7 +310,7 @@ def save_pkuseg(out: Path, model: Crf, index: Mapping[str, int], lexicon: Lexico
     data, weights = to_pkuseg(model, index, lexicon)
     srsly.write_msgpack(out / "features.msgpack", data)
     np.savez_compressed(out / "weights.npz", sizes=np.array([decode.N_TAGS, len(data["feature_to_idx"])]), w=weights)
-    tables = decode.build_tables(data, weights, SCALE)
+    tables = decode_tables.build_tables(data, weights, SCALE)
     np.savez_compressed(out / "tables.npz", **tables._asdict())
     return tables
 
@@ -324,10 +324,9 @@ def _mentioned(name: str) -> list[str]:
 
 def score_words(bank: Treebank, tables: decode.Tables) -> dict[str, float]:
     """The words' F1 from raw text on what was not trained on."""
-    parts = {"dev": bank.dev, "test": bank.test, **bank.held_out}
-    return {
-        name: round(words_f1(part, tables, convert=name in bank.held_out), 2) for name, part in parts.items() if part
-    }
+    held_out = bank.by_genre()
+    parts = {"dev": bank.dev, "test": bank.test, **held_out}
+    return {name: round(words_f1(part, tables, convert=name in held_out), 2) for name, part in parts.items() if part}
 
 
 def words_f1(sentences: Sequence[Sentence], tables: decode.Tables, *, convert: bool = False) -> float:

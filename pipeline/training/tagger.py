@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels import decode, decode_tags
+from pipeline.kernels import decode, features, perfect
 from pipeline.kernels.crf import Crf, Reals
-from pipeline.kernels.decode_tags import DIGIT, HAN, KANA, LATIN, NUMERAL, OTHER, PUNCT
+from pipeline.kernels.decode_tags import Decoder
+from pipeline.kernels.features import DIGIT, HAN, KANA, LATIN, NUMERAL, OTHER, PUNCT, Lexicon
+from pipeline.kernels.tag_plan import N_COLUMNS, Tables
 from pipeline.segment import load_segmenter
-from pipeline.tag import FORMAT, Tagger, make_tagger
+from pipeline.tag import FORMAT, TABLES, Tagger, make_tagger
 from pipeline.training import lexicon as lexicon_module
 from pipeline.training import segmenter
 from pipeline.training.cards import write_card
@@ -39,7 +41,6 @@ SCALE = 24  # weights are rounded to multiples of 1 / SCALE
 MAX_WEIGHT = 127
 MIN_WEIGHT = 3  # of SCALE: a feature that never weighs as much is left out, at no loss on dev
 MIN_TAG_COUNT = 3  # a pair of tags seen less often is learnt as the most frequent pair of its UPOS
-LINE = 64  # bytes of a cache line
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Recipe:
         How often a feature is hidden.
     """
 
-    templates: tuple[decode_tags.Template, ...]
+    templates: tuple[features.Template, ...]
     n_epochs: int
     n_runs: int
     dropout: float
@@ -65,7 +66,7 @@ class Recipe:
     l2: float = 1e-4
 
 
-BASIC, BY_TAG, BY_NAME = decode_tags.BASIC_TEMPLATES, decode_tags.TAG_TEMPLATES, decode_tags.NAME_TEMPLATES
+BASIC, BY_TAG, BY_NAME = features.BASIC_TEMPLATES, features.TAG_TEMPLATES, features.NAME_TEMPLATES
 TAG_RECIPE = Recipe(BASIC + BY_TAG, n_epochs=6, n_runs=1, dropout=0.2)
 NAME_RECIPE = Recipe(BASIC + BY_NAME, n_epochs=8, n_runs=3, dropout=0.4)
 # The taggers that tag plain text for the lexicon.
@@ -213,7 +214,7 @@ def merge_weights(
     hashes : ndarray of uint64, shape (n_rows,)
         The features that weigh something.
     weights : ndarray of int8, shape (n_rows, n_columns)
-        The tags of all models, padded to whole cache lines.
+        The tags of all models, and nothing up to `N_COLUMNS`.
     edges : list of ndarray of int32
         The transitions of each model, on the scale of its weights.
     """
@@ -226,7 +227,7 @@ def merge_weights(
         edges.append(np.round(model.transitions_ * SCALE).astype(np.int32))
     weights = np.concatenate(columns, axis=1)
     keep = np.any(np.abs(weights) >= MIN_WEIGHT, axis=1)
-    return known[keep], np.pad(weights[keep], ((0, 0), (0, -weights.shape[1] % LINE))), edges
+    return known[keep], np.pad(weights[keep], ((0, 0), (0, N_COLUMNS - weights.shape[1]))), edges
 
 
 def tag_inventory(sentences: Sequence[Sentence]) -> dict[tuple[str, str], tuple[str, str]]:
@@ -258,7 +259,7 @@ class Fitter:
         self.stand_in = tag_inventory(sentences)
         self.tags = sorted(set(self.stand_in.values()))
 
-    def fit_first(self, lexicon: decode_tags.Lexicon, skip: int = -1) -> Tagger:
+    def fit_first(self, lexicon: Lexicon, skip: int = -1) -> Tagger:
         """Fit a tagger that knows nothing of tags in plain text, on all folds but one."""
         sentences = [s for i, s in enumerate(self.sentences) if i % N_FOLDS != skip]
         named = [s for i, s in enumerate(self.named) if i % N_FOLDS != skip]
@@ -267,7 +268,7 @@ class Fitter:
         name_sample = self.name_sample([*sentences, *named], lexicon, name_recipe)
         return self.assemble(lexicon, (tag_sample, tag_recipe), (name_sample, name_recipe))
 
-    def fit_final(self, lexicon: decode_tags.Lexicon, fold_lexicons: Sequence[decode_tags.Lexicon]) -> Tagger:
+    def fit_final(self, lexicon: Lexicon, fold_lexicons: Sequence[Lexicon]) -> Tagger:
         """Fit the tagger; each fold sees a lexicon made without it, as new text will."""
         tag_samples, name_samples = [], []
         for i, fold_lexicon in enumerate(fold_lexicons):
@@ -277,35 +278,33 @@ class Fitter:
         tag_sample, name_sample = reduce(Sample.joined, tag_samples), reduce(Sample.joined, name_samples)
         return self.assemble(lexicon, (tag_sample, TAG_RECIPE), (name_sample, NAME_RECIPE))
 
-    def tag_sample(self, sentences: Sequence[Sentence], lexicon: decode_tags.Lexicon, recipe: Recipe) -> Sample:
+    def tag_sample(self, sentences: Sequence[Sentence], lexicon: Lexicon, recipe: Recipe) -> Sample:
         """Get what a CRF learns tags from."""
         number = {tag: i for i, tag in enumerate(self.tags)}
         pairs = (pair for s in sentences for pair in zip(s.upos, s.xpos, strict=True))
         return _sample(sentences, [number[self.stand_in[pair]] for pair in pairs], lexicon, recipe)
 
-    def name_sample(self, sentences: Sequence[Sentence], lexicon: decode_tags.Lexicon, recipe: Recipe) -> Sample:
+    def name_sample(self, sentences: Sequence[Sentence], lexicon: Lexicon, recipe: Recipe) -> Sample:
         """Get what a CRF learns names from."""
         sentences = [s for s in sentences if s.names is not None]
         tags = [NAME_TAGS.index(tag) for s in sentences for tag in s.names or ()]
         return _sample(sentences, tags, lexicon, recipe)
 
-    def assemble(
-        self, lexicon: decode_tags.Lexicon, tags: tuple[Sample, Recipe], names: tuple[Sample, Recipe]
-    ) -> Tagger:
+    def assemble(self, lexicon: Lexicon, tags: tuple[Sample, Recipe], names: tuple[Sample, Recipe]) -> Tagger:
         """Fit both CRFs and lay their weights out."""
         tag_model = fit(tags[0], len(self.tags), tags[1], self.seed)
         name_model = fit(names[0], len(NAME_TAGS), names[1], self.seed)
         known, weights, edges = merge_weights([tag_model, name_model])
-        slots = decode_tags.place_rows(known)
+        places, order = perfect.place(known)
         used = tuple(dict.fromkeys(tags[1].templates + names[1].templates))
-        tables = decode_tags.Tables(decode_tags.compile_templates(used), slots, weights, *edges)
-        return make_tagger(lexicon, tables, self.tags, NAMES)
+        tables = Tables(features.compile_templates(used), *places, weights[order], *edges)
+        return make_tagger(Decoder(lexicon, tables), self.tags, NAMES)
 
 
-def _sample(sentences: Sequence[Sentence], tags: list[int], lexicon: decode_tags.Lexicon, recipe: Recipe) -> Sample:
+def _sample(sentences: Sequence[Sentence], tags: list[int], lexicon: Lexicon, recipe: Recipe) -> Sample:
     batch = Batch.of(sentences, [sentence.spans() for sentence in sentences])
-    templates = decode_tags.compile_templates(recipe.templates)
-    hashes = decode_tags.hash_sentences(batch.codes, batch.tokens, batch.sents, lexicon, templates)
+    templates = features.compile_templates(recipe.templates)
+    hashes = features.hash_sentences(batch.codes, batch.tokens, batch.sents, lexicon, templates)
     return Sample(hashes, batch.sents, np.array(tags, np.int32))
 
 
@@ -336,10 +335,17 @@ def train_tagger(
     bank = read_folder(data)
     tables = segmenter.fit_tables(bank, also, seed) if words is None else load_segmenter(words)
     tagger = fit_tagger(bank, bank.train + bank.dev, tables, also, seed)
-    figures = {name: score(part, tagger, tables) for name, part in (("dev", bank.dev), ("test", bank.test)) if part}
-    out.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(out / "tables.npz", **tagger.lexicon._asdict(), **tagger.tables._asdict())
     files = [*bank.files, *([] if also is None else plain_files(also))]
+    return save_tagger(out, tagger, score_parts(bank, tagger, tables), files, seed)
+
+
+def save_tagger(
+    out: Path, tagger: Tagger, figures: dict[str, dict[str, float]], files: Sequence[Path], seed: int
+) -> dict[str, dict[str, float]]:
+    """Write a model folder, and get the figures that its card shows."""
+    out.mkdir(parents=True, exist_ok=True)
+    decoder = tagger.decoder
+    np.savez_compressed(out / TABLES, **decoder.lexicon._asdict(), **decoder.tables._asdict())
     meta = {
         "format": FORMAT,
         "tags": [(tagger.upos[u], tagger.xpos[x]) for u, x in zip(tagger.upos_of, tagger.xpos_of, strict=True)],
@@ -363,9 +369,9 @@ def fit_tagger(
     base, slot_words = lexicon_module.build(plain, fold, kinds, seed)
     fitter = Fitter(sentences, [simplified_sentence(s) for part in bank.more.values() for s in part], seed)
 
-    def with_tags(skip: int = -1) -> decode_tags.Lexicon:
+    def with_tags(skip: int = -1) -> Lexicon:
         first = fitter.fit_first(base, skip)
-        tags, names = decode_tags.decode_tags(plain.codes, plain.tokens, plain.sents, base, first.tables)
+        tags, names = first.decoder.decode(plain.codes, plain.tokens, plain.sents)
         return lexicon_module.add_tags(base, slot_words, plain, first.xpos_of[tags], names)
 
     return fitter.fit_final(with_tags(), [with_tags(skip) for skip in range(N_FOLDS)])
@@ -379,27 +385,45 @@ def simplified_sentence(sentence: Sentence) -> Sentence:
     return replace(sentence, text=text, words=words)
 
 
+def score_parts(bank: Treebank, tagger: Tagger, words: decode.Tables) -> dict[str, dict[str, float]]:
+    """Get the figures of every part that nothing was tuned on, and of dev; further genres in simplified script."""
+    held_out = {name: list(map(simplified_sentence, part)) for name, part in bank.by_genre().items()}
+    parts = {"dev": bank.dev, "test": bank.test, **held_out}
+    return {name: score(part, tagger, words) for name, part in parts.items() if part}
+
+
 def score(sentences: Sequence[Sentence], tagger: Tagger, words: decode.Tables) -> dict[str, float]:
-    """Get F1 of words, UPOS, XPOS and names from raw text."""
+    """Get F1 of words, UPOS, and as far as they are annotated XPOS and names, from raw text."""
     spans = predict_words(sentences, words)
     batch = Batch.of(sentences, spans)
-    tags, names = decode_tags.decode_tags(batch.codes, batch.tokens, batch.sents, tagger.lexicon, tagger.tables)
+    tags, names = tagger.decoder.decode(batch.codes, batch.tokens, batch.sents)
     offsets = batch.tokens.tolist()
-    pairs = [(tagger.upos[tagger.upos_of[tag]], tagger.xpos[tagger.xpos_of[tag]]) for tag in tags.tolist()]
+    upos, xpos = (
+        [inventory[i] for i in of[tags].tolist()]
+        for inventory, of in ((tagger.upos, tagger.upos_of), (tagger.xpos, tagger.xpos_of))
+    )
     gold = Batch.of(sentences, [sentence.spans() for sentence in sentences]).tokens.tolist()
     found: dict[str, set[Any]] = {
         "words": {(a, b) for a, b in offsets},
-        "upos": {(a, b, tag[0]) for (a, b), tag in zip(offsets, pairs, strict=True)},
-        "xpos": {(a, b, tag[1]) for (a, b), tag in zip(offsets, pairs, strict=True)},
+        "upos": _tagged(offsets, upos),
+        "xpos": _tagged(offsets, xpos),
         "names": {(offsets[a][0], offsets[b - 1][1], tagger.labels[label]) for a, b, label in names.tolist()},
     }
     reference: dict[str, set[Any]] = {
         "words": {(a, b) for a, b in gold},
-        "upos": {(a, b, tag) for (a, b), tag in zip(gold, (t for s in sentences for t in s.upos), strict=True)},
-        "xpos": {(a, b, tag) for (a, b), tag in zip(gold, (t for s in sentences for t in s.xpos), strict=True)},
+        "upos": _tagged(gold, [tag for s in sentences for tag in s.upos]),
+        "xpos": _tagged(gold, [tag for s in sentences for tag in s.xpos]),
         "names": _gold_names(sentences, gold),
     }
-    return {layer: round(segmenter.f1(reference[layer], found[layer]), 2) for layer in found}
+    if all(tag == "_" for s in sentences for tag in s.xpos):
+        del reference["xpos"]
+    if all(s.names is None for s in sentences):
+        del reference["names"]
+    return {layer: round(segmenter.f1(reference[layer], found[layer]), 2) for layer in reference}
+
+
+def _tagged(offsets: Sequence[Sequence[int]], tags: Sequence[str]) -> set[tuple[int, int, str]]:
+    return {(a, b, tag) for (a, b), tag in zip(offsets, tags, strict=True)}
 
 
 def _gold_names(sentences: Sequence[Sentence], offsets: Sequence[Sequence[int]]) -> set[tuple[int, int, str]]:
