@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.doc import Doc, IntArray
 from pipeline.errors import ConfigError, ModelError
 from pipeline.kernels import decode
+from pipeline.kernels.chars import code_points
 from pipeline.stage import Stage, stage
 from pipeline.weights import load_arrays, load_meta
 
@@ -116,8 +117,11 @@ def cut_out(spans: Iterable[tuple[int, int]], text: str, tokens: IntArray, sents
         return tokens
     places = np.flatnonzero(borders).astype(np.int32)
     cuts = np.stack([places[:-1], places[1:]], axis=1)
-    visible = np.array([not text[start].isspace() for start in places[:-1].tolist()], dtype=np.bool_)
-    return np.ascontiguousarray(cuts[visible])
+    is_white = np.isin(code_points(text)[places[:-1]], _WHITE)
+    return np.ascontiguousarray(cuts[~is_white])
+
+
+_WHITE = np.array([point for point in range(0x3001) if chr(point).isspace()], dtype=np.uint32)  # none beyond
 
 
 def load_user_words(path: Path) -> UserWords:
@@ -204,7 +208,7 @@ def make_segment(config: SegmentConfig) -> Stage:
         if config.whole:
             words = decode.join_letters(codes, words, sents)
         return [
-            replace(doc, tokens=_with_spans(doc, tokens))
+            doc.extend(tokens=_with_spans(doc, tokens))
             for doc, tokens in zip(docs, split_rows(words, begins), strict=True)
         ]
 

@@ -7,7 +7,7 @@ Reads ``text``, ``sents`` and ``tokens``; assigns ``upos``, ``xpos`` (the tagset
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -127,8 +127,7 @@ def tag_docs(docs: Sequence[Doc], tagger: Tagger) -> list[Doc]:
     ents = np.stack([tokens[names[:, 0], 0], tokens[names[:, 1] - 1, 1]], axis=1)
     cuts = np.searchsorted(names[:, 0], firsts).tolist()
     return [
-        replace(
-            doc,
+        doc.extend(
             upos=Coded(upos[first:end], tagger.upos),
             xpos=Coded(xpos[first:end], tagger.xpos),
             ents=ents[low:high] - np.int32(begin),
