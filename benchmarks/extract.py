@@ -14,7 +14,7 @@ Our classifier was trained on the lines of the train pages: its figures there ar
 jusText measures paragraphs in characters, with English in mind; a second row has its lengths halved, as Chinese needs
 about half as many.
 
-`make bench-peers` installs the others (``requirements-peers.txt``) into an environment of their own and runs this.
+`make bench-peers` installs the others (``requirements-peers-text.txt``) into an environment of their own and runs this.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def run_ours(pages: Sequence[str], pipeline: Pipeline) -> Extraction:
     seconds = []
     for _ in range(N_RUNS):
         start = time.process_time()
-        docs = [Doc.from_text(read_html(page).text) for page in pages]
+        read = [read_html(page) for page in pages]
+        docs = [Doc.from_text(page.text, blocks=page.blocks) for page in read]
         texts = [body_of(doc) for doc in pipeline.pipe(docs)]
         seconds.append(time.process_time() - start)
     return Extraction("zhcorpus, config fast", texts, min(seconds))

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import cleaned
 
 from pipeline.classify import Classifier, ClassifyConfig, annotate, load_classifier, make_classify
 from pipeline.classify.features import first_round, second_round
+from pipeline.classify.links import link_log_odds
 from pipeline.classify.reasons import attribution, explain
 from pipeline.classify.table import make_table
 from pipeline.doc import Doc
 from pipeline.errors import AlignmentError, ModelError
+from pipeline.readers.blocks import read_html
 from pipeline.writers.columns import make_tables
 
 MODEL = Path(__file__).parent.parent / "models" / "classifier"
@@ -130,6 +133,27 @@ def test_reasons_name_what_stands_in_the_line(classifier):
             assert piece.strip("^$").lower() in text.lower() or not piece.strip("^$")
     assert reasons[-1].place == "line 10 of 10, after the last running text"
     assert reasons[-1].neighbours == "boilerplate above, nothing below"
+
+
+def test_links_of_a_page_are_known_by_line():
+    page = read_html("<p>正文一段，没有链接。</p><ul><li><a href=/>首页</a></li><li><a href=/>关于</a>我们</li></ul>")
+    plain, doc = cleaned("没有网页"), cleaned(page.text, blocks=page.blocks)
+    assert make_table([plain]).links is None
+    links = make_table([plain, doc]).links
+    np.testing.assert_allclose(links, [[np.nan] * 2, [0, 0.5], [1, 0.5], [0.5, 0.5]], atol=1e-6)
+    odds = link_log_odds(links)
+    assert odds[0] == 0
+    assert odds[1] < odds[3] < odds[2]
+
+
+@pytest.mark.slow
+def test_links_make_navigation_more_likely(classifier):
+    page = "<p>镇上的渔港封了三天，一百二十条船停在港里。</p>" + "<p>{}渔港概况{}</p>" * 3
+    odds = []
+    for marks in (("", ""), ("<a href=/>", "</a>")):
+        read = read_html(page.format(*marks * 3))
+        odds.append(classifier.lines.decide(make_table([cleaned(read.text, blocks=read.blocks)])).log_odds)
+    assert (odds[1][1:] > odds[0][1:] + 2).all()
 
 
 @pytest.mark.slow

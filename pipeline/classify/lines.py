@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.classify.features import first_round, kind_round, second_round
+from pipeline.classify.links import link_log_odds
 from pipeline.classify.table import Table
 from pipeline.doc import KINDS, ROLES, FloatArray, IntArray
 from pipeline.kernels.ngrams import pad_outputs, score_spans
@@ -120,6 +121,8 @@ class LineModel:
         log_odds = np.asarray(self.second.decide(blocks, n_lines)[:, 0] - caution, dtype=np.float32)
         if table.support is not None:
             log_odds = log_odds + support_log_odds(table.support, log_odds)
+        if table.links is not None:
+            log_odds = log_odds + link_log_odds(table.links)
         is_settled = (log_odds >= SURE) | (is_long & (near[:, _LATIN] <= 0.3))
         role = decode_lines(role_scores(log_odds, self._other_roles(blocks, is_settled)), table.line_bounds, self.moves)
         self.bins.fill(blocks, kind_round(table, scores), near.shape[1] + around.shape[1])
