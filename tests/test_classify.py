@@ -140,10 +140,9 @@ def test_links_of_a_page_are_known_by_line():
     plain, doc = cleaned("没有网页"), cleaned(page.text, blocks=page.blocks)
     assert make_table([plain]).links is None
     links = make_table([plain, doc]).links
-    np.testing.assert_allclose(links, [[np.nan] * 2, [0, 0.5], [1, 0.5], [0.5, 0.5]], atol=1e-6)
+    np.testing.assert_allclose(links, [[0, 0], [0, 0.5], [1, 0.5], [0.5, 0.5]], atol=1e-6)
     odds = link_log_odds(links)
-    assert odds[0] == 0
-    assert odds[1] < odds[3] < odds[2]
+    assert odds[0] == odds[1] == 0 < odds[3] < odds[2]
 
 
 @pytest.mark.slow

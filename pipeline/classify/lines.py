@@ -27,7 +27,7 @@ SURE, UNLIKELY = 4.0, -8.0
 FIRST_KIND = 1 + BOILERPLATE
 """The column of OUTPUTS where the kinds begin."""
 
-_LATIN = SHAPE_NAMES.index("latin")
+_LATIN, _ENDS_STOP = (SHAPE_NAMES.index(name) for name in ("latin", "ends_stop"))
 REACH = 48
 """Only the n-grams within so many code points of a line's edges are scored: that is where footers show."""
 
@@ -122,7 +122,7 @@ class LineModel:
         if table.support is not None:
             log_odds = log_odds + support_log_odds(table.support, log_odds)
         if table.links is not None:
-            log_odds = log_odds + link_log_odds(table.links)
+            log_odds = log_odds + link_log_odds(table.links) * (near[:, _ENDS_STOP] == 0)
         is_settled = (log_odds >= SURE) | (is_long & (near[:, _LATIN] <= 0.3))
         role = decode_lines(role_scores(log_odds, self._other_roles(blocks, is_settled)), table.line_bounds, self.moves)
         self.bins.fill(blocks, kind_round(table, scores), near.shape[1] + around.shape[1])

@@ -186,6 +186,9 @@ def _undo_line(line: str, reading: _Reading) -> tuple[str, int]:
         return line, 0
     undone = _undo(line, reading)
     before, after = count_kinds(line), count_kinds(undone)
+    if reading in _LATIN_READINGS:  # the dot of names stands in Latin-1, too
+        n_dots = line.count("·")
+        before[FREQUENT], before[LATIN] = before[FREQUENT] - n_dots, before[LATIN] + n_dots
     gain = chinese_share(after) - chinese_share(before)
     # bytes that are UTF-8 throughout prove themselves, even where the line holds none but rare characters
     needed = MIN_GAIN if after[LOST] else -1 if _SURE_MISREADINGS.issuperset(reading) else 0
