@@ -132,12 +132,12 @@ def main() -> None:
     support, truth, odds = (np.concatenate(parts) for parts in zip(*seen, strict=True))
     odds = odds.astype(np.float64)
     has, ones = support[:, 0] > 0, np.ones(len(support))
-    share, documents, near, middle, enclosed, company, framed = support.T
+    share, documents, near, middle, enclosed, company, framed, _, _, solid = support.T
     own = np.clip(odds, -LOG_ODDS_CAP, LOG_ODDS_CAP)
-    features = np.column_stack([ones, share, documents, near, middle, enclosed, company, own])[has]
+    features = np.column_stack([ones, share, documents, near, middle, enclosed, company, own, solid])[has]
     free, up, down = (None, None), (0, None), (None, 0)
-    weights = fit(features, odds[has], truth[has], [free, up, up, down, down, up, up, (-1, 0)])
-    names = ("base", "share", "log_documents", "near", "middle", "enclosed", "company", "own")
+    weights = fit(features, odds[has], truth[has], [free, up, up, down, down, up, up, (-1, 0), up])
+    names = ("base", "share", "log_documents", "near", "middle", "enclosed", "company", "own", "solid")
     print({name: round(float(value), 2) for name, value in zip(names, weights, strict=True)})
     for name, z in (("alone", odds[has]), ("with support", odds[has] + features @ weights)):
         print(name, "missed", int((truth[has] & (z <= 0)).sum()), "lost", int((~truth[has] & (z > 0)).sum()))

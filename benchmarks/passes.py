@@ -2,7 +2,8 @@
 
 Makes JSONL rows out of the project's own labelled pages: frames stay, the characters of running text change places, so
 that lines are as different from each other as a corpus's. Each measurement runs in a process of its own, reading
-included, one worker; "with merging" adds what is done once all is scanned. Two sizes show whether memory is flat.
+included, one worker; "with merging" adds what is done once all is scanned. Several sizes show whether memory is flat;
+2 GB of rows take minutes to make. `--folder` keeps them elsewhere than in the system's folder for temporary files.
 """
 
 from __future__ import annotations
@@ -51,6 +52,19 @@ def make_rows(path: Path, n_megabytes: float) -> None:
             n_rows += 1
 
 
+def cut_rows(path: Path, n_megabytes: float) -> None:
+    """Shorten a file of rows to about `n_megabytes`; as `make_rows` would have written so many."""
+    with path.open("rb+") as file:
+        file.seek(min(int(n_megabytes * 1e6), path.stat().st_size) - 1)
+        file.readline()
+        file.truncate()
+
+
+def peak_memory() -> float:
+    """The most memory this process has held, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def measure(rows: Path, work: Path, what: str) -> None:
     """Run the pass in this process and print what it took, as JSON."""
     templates, duplicates = what == "templates", what == "duplicates"
@@ -59,7 +73,7 @@ def measure(rows: Path, work: Path, what: str) -> None:
         if i == 1:
             start = time.process_time()  # the first round compiled or loaded the kernels
         scan_pieces(shard.pieces, work / shard.name, templates=templates, duplicates=duplicates)
-    scanned = time.process_time() - start
+    scanned, memory_scan = time.process_time() - start, peak_memory()
     scans = open_scans([work / shard.name for shard in shards])
     if templates:
         n_found = len(count_templates(scans, TemplatesConfig(), work).rows)
@@ -71,7 +85,8 @@ def measure(rows: Path, work: Path, what: str) -> None:
             {
                 "scan": scanned,
                 "all": time.process_time() - start,
-                "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "memory": peak_memory(),
+                "memory_scan": memory_scan,
                 "disk": disk / 1e6,
                 "found": n_found,
                 "docs": sum(len(scan.array("docs")) for scan in scans),
@@ -83,27 +98,35 @@ def measure(rows: Path, work: Path, what: str) -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=float, nargs="+", default=[100, 400])
+    parser.add_argument("--megabytes", type=float, nargs="+", default=[100, 500, 2000])
+    parser.add_argument("--folder", type=Path)
     parser.add_argument("--measure", nargs=3, metavar=("ROWS", "WORK", "WHAT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         measure(Path(arguments.measure[0]), Path(arguments.measure[1]), arguments.measure[2])
         return
-    print("| pass | input | scan MB/s | with merging | peak memory | disk | documents | found |")
-    print("|---|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder:
+    print("| pass | input | scan MB/s | with merging | memory, scan | with merging | disk | documents | found |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         rows = Path(folder) / "rows.jsonl"
-        for size in arguments.megabytes:
-            make_rows(rows, size)
-            n = rows.stat().st_size / 1e6
+        make_rows(rows, max(arguments.megabytes))
+        for size in sorted(arguments.megabytes, reverse=True):
+            cut_rows(rows, size)
             for what in ("templates", "duplicates"):
-                with tempfile.TemporaryDirectory() as work:
-                    command = [sys.executable, __file__, "--measure", str(rows), work, what]
-                    took = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-                print(
-                    f"| {what} | {n:.0f} MB | {n / took['scan']:.0f} | {n / took['all']:.0f} | {took['memory']:.0f} MB "
-                    f"| {took['disk']:.0f} MB | {took['docs']:,} | {took['found']:,} |"
-                )
+                print_row(rows, what)
+
+
+def print_row(rows: Path, what: str) -> None:
+    """Measure in a process of its own; print what it took."""
+    n = rows.stat().st_size / 1e6
+    with tempfile.TemporaryDirectory(dir=rows.parent) as work:
+        command = [sys.executable, __file__, "--measure", str(rows), work, what]
+        took = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    print(
+        f"| {what} | {n:.0f} MB | {n / took['scan']:.0f} | {n / took['all']:.0f} | {took['memory_scan']:.0f} MB "
+        f"| {took['memory']:.0f} MB | {took['disk']:.0f} MB | {took['docs']:,} | {took['found']:,} |",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

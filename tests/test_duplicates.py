@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pipeline.clean
+import pipeline.run
 import pipeline.run.first
 import pipeline.run.shards
 from pipeline.config import Config, load_config
@@ -20,8 +22,13 @@ from pipeline.errors import ConfigError
 from pipeline.passes import DuplicatesConfig
 from pipeline.passes.duplicates import N_BEFORE, band_pairs, find_kept
 from pipeline.passes.scan import open_scans, scan_pieces, sign_sources
-from pipeline.readers.sources import Piece
+from pipeline.readers.sources import Piece, list_input
 from pipeline.run import RunOptions, RunResult, run_corpus
+from pipeline.run.engines import Run
+from pipeline.run.first import run_shards
+from pipeline.run.shards import Shard, plan_shards
+from pipeline.run.tasks import Job
+from pipeline.run.watch import Progress, Watcher
 
 MARK = Config(stages=("clean",), duplicates=DuplicatesConfig(mode="mark"))
 DROP = Config(stages=("clean",), duplicates=DuplicatesConfig(mode="drop"))
@@ -248,3 +255,90 @@ def test_duplicates_are_off_unless_asked_for(corpus: Path, tmp_path: Path) -> No
     assert not load_config("fast").duplicates.is_on
     with pytest.raises(ConfigError, match=r"duplicates\.mode"):
         DuplicatesConfig(mode="delete")
+
+
+def annotate_anew(monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
+    """Let a run do shards again whose kept documents were set aside."""
+    shards = plan_shards(list_input([str(source)], (".jsonl",)).files)
+    choose = pipeline.run.choose_engine
+
+    def choose_engine(*args: Any) -> Run:
+        engine = choose(*args)
+
+        def run_all(task: Any, todo: Sequence[Shard], progress: Progress) -> Iterator[Any]:
+            if isinstance(task, Job):
+                return run_shards(engine, task, shards, todo, Watcher())
+            return engine(task, todo, progress)
+
+        return run_all
+
+    monkeypatch.setattr(pipeline.run, "choose_engine", choose_engine)
+
+
+def fail_on(monkeypatch: pytest.MonkeyPatch, names: Sequence[str]) -> None:
+    """Let clean fail on some documents."""
+    clean_docs = pipeline.clean.clean_docs
+
+    def fails(docs: Sequence[Doc], *args: Any) -> list[Doc]:
+        if any(doc.id in names for doc in docs):
+            raise ValueError("on purpose")
+        return clean_docs(docs, *args)
+
+    monkeypatch.setattr(pipeline.clean, "clean_docs", fails)
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_another_document_is_kept_where_the_first_was_set_aside(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str
+) -> None:
+    fail_on(monkeypatch, ["d3", "d9", "e9", "d12", "e12", "f12"])
+    annotate_anew(monkeypatch, corpus)
+    out = tmp_path / "out"
+    result = run(corpus, out, config=DROP, file_format=file_format)
+    kept = {f"d{i}" for i in range(30)} - {"d3", "d9", "d12"} | {"e3", "f9"}
+    assert set(links(out)) == kept
+    dropped = [json.loads(line) for line in (out / "dropped.jsonl").open()]
+    assert {row["doc_id"]: row["duplicate_of"] for row in dropped}["f3"] == "e3"
+    assert None not in {row["duplicate_of"] for row in dropped}
+    assert (result.n_read, result.n_written, result.n_rejected, result.n_dropped) == (51, 29, 7, 15)
+
+
+def test_marked_duplicates_name_the_one_that_takes_its_place(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_on(monkeypatch, ["d3"])
+    annotate_anew(monkeypatch, corpus)
+    run(corpus, tmp_path / "out")
+    found = links(tmp_path / "out")
+    assert (found["e3"], found["f3"]) == (None, "e3")
+
+
+class KilledAgainError(KilledError):
+    """Stands for a kill of a run that does shards again."""
+
+
+@pytest.mark.parametrize("at", range(0, 60, 10))
+def test_a_run_killed_while_it_decides_anew_goes_on_to_the_same_bytes(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    fail_on(monkeypatch, ["d3", "d9", "e9"])
+    annotate_anew(monkeypatch, corpus)
+    run(corpus, tmp_path / "whole", config=DROP)
+    write, calls = pipeline.run.shards.write_whole, 0
+
+    def killed(path: Path, data: bytes) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > at:
+            raise KilledAgainError
+        write(path, data)
+
+    with monkeypatch.context() as patch:
+        for module in (pipeline.run.shards, pipeline.run.first):
+            patch.setattr(module, "write_whole", killed)
+        try:
+            run(corpus, tmp_path / "out", config=DROP)
+        except KilledAgainError:
+            assert not (tmp_path / "out" / "manifest.json").exists()
+    run(corpus, tmp_path / "out", config=DROP)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")

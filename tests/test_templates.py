@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,14 @@ from pipeline.doc import Doc
 from pipeline.errors import ConfigError
 from pipeline.kernels.lines import find_lines
 from pipeline.kernels.ngrams import codepoints
-from pipeline.kernels.support import MAX_EXTRA, SUPPORT_COLUMNS, find_text_lines, support_log_odds
+from pipeline.kernels.support import (
+    MAX_AFTER,
+    MAX_BEFORE,
+    MAX_EXTRA,
+    SUPPORT_COLUMNS,
+    find_text_lines,
+    support_log_odds,
+)
 from pipeline.passes import TemplatesConfig, make_templates
 from pipeline.passes.count import count_templates
 from pipeline.passes.scan import key_sources, open_scans, scan_pieces
@@ -446,6 +454,98 @@ def test_a_line_does_not_become_boilerplate_by_repetition(
     with_table = add_support(templates_of(tmp_path, pages), docs)
     lost, lost_now = measure(pages, annotated(docs))[1], measure(pages, annotated(with_table))[1]
     assert lost_now <= lost
+
+
+# --- official notices: what opens and closes them recurs like a frame, and is body all the same
+
+OFFICES = [
+    ("槐荫渡镇人民政府", "各村（居）民委员会：", "特此通知。", ["渡口的钟每到整点敲一下", "本栏由{n}号窗口看管"]),
+    ("白石坪县水务局", "各股室、各下属单位：", "特此公告", ["水塔下面的值班本共{n}页", "另一张告示：{other}的告示"]),
+    ("青芦街道办事处", "各社区居委会，辖区各单位：", "特此通知，请遵照执行。", []),
+    ("望海区教育局", "各中小学、幼儿园：", "请各校按照执行。", ["粉笔写的字，雨天会淡", "黑板高{n}厘米"]),
+    ("南屏林场管理处", "各工区、各管护站：", "以上通知，望周知。", ["林子里不生火", "下一处木牌：{other}"]),
+    ("九曲河流域管理所", "沿线各泵站：", "特此通告。", []),
+]
+TOPICS = (
+    "汛期河道清淤 老旧水管更换 冬季供暖巡查 秋季入学登记 护林防火值班 水闸启闭试验 "
+    "集市临时搬迁 路灯线路检修 农机免费检测 校车路线调整 病死树清理 饮用水水质抽检"
+).split()
+REASONS = (
+    "为了做好{topic}工作，经研究，决定自{month}月{day}日起在全辖区范围内统一安排。",
+    "按照年初计划，{topic}将于{month}月{day}日起分段进行，现将有关事项通知如下。",
+    "近期接到群众反映较多，经现场查看，{topic}已经刻不容缓，现就有关安排通知如下。",
+)
+RULES = (
+    "{topic}期间，请沿途住户提前把停放在路边的车辆移走，以免影响施工。",
+    "施工时间为每天上午{hour}点到下午五点，遇雨顺延，不另行通知。",
+    "负责{topic}的队伍会佩戴统一袖标，入户前先出示证件。",
+    "确有困难的住户可以在{month}月底前到窗口登记，由工作人员上门办理。",
+    "因{topic}造成的不便，请大家谅解，完工后现场会在两天内清理干净。",
+    "各单位要指定一名联络员，每周五下班前报送{topic}的进展情况。",
+    "发现安全隐患的，应当立即停工并在半小时内报告值班室。",
+    "所需经费从年度专项里列支，任何人不得向住户收取费用。",
+)
+HEADINGS = ("一、时间安排", "二、工作要求", "三、其他事项")
+
+
+def notice_pages(office: int, *, has_headings: bool, has_footer: bool) -> list[Page]:
+    """Twelve notices of an invented office."""
+    name, salutation, closing, footer = OFFICES[office]
+    pages = []
+    for i in range(12):
+        rng = random.Random(office * 100 + i)
+        words = {
+            "topic": TOPICS[(i + office) % 12],
+            "other": TOPICS[(i + office + 5) % 12],
+            "month": 1 + (i * 5 + office) % 12,
+            "day": 1 + i,
+            "hour": 7 + i % 3,
+            "n": 100 + i * 37,
+        }
+        rules = rng.sample(RULES, 6)
+        body = [salutation, rng.choice(REASONS)]
+        for k, heading in enumerate(HEADINGS):
+            body += [heading] * has_headings + [rules[2 * k] + rules[2 * k + 1]]
+        signed = [name, "2024年{month}月{day}日", *(footer if has_footer else [])]
+        lines = [{"text": "关于{topic}有关事项的通知", "label": "title"}]
+        lines += [{"text": line, "label": "body"} for line in [*body, closing]]
+        lines += [{"text": line, "label": "boilerplate", "kind": "other"} for line in signed]
+        lines = [{**line, "text": line["text"].format(**words)} for line in lines]
+        pages.append(page_of({"id": f"n{office}-{i}", "publisher": name, "lines": lines}))
+    return pages
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_headings", [False, True])
+@pytest.mark.parametrize("has_footer", [False, True])
+def test_what_opens_and_closes_a_notice_stays_body(
+    tmp_path: Path, annotated: Any, has_headings: bool, has_footer: bool
+) -> None:
+    n_chars = lost = lost_now = 0
+    for office in range(len(OFFICES)):
+        pages = notice_pages(office, has_headings=has_headings, has_footer=has_footer)
+        docs = [cleaned(page.source, doc_id=page.id, publisher=page.publisher) for page in pages]
+        recall, n_lost = measure(pages, annotated(docs))
+        folder = tmp_path / str(office)
+        folder.mkdir()
+        better, n_lost_now = measure(pages, annotated(add_support(templates_of(folder, pages), docs)))
+        assert better >= recall
+        n_chars += sum(len(page.source) for page in pages)
+        lost, lost_now = lost + n_lost, lost_now + n_lost_now
+    assert lost_now <= lost + 0.005 * n_chars
+
+
+def test_running_text_beside_a_line_bounds_what_support_adds() -> None:
+    columns = dict.fromkeys(SUPPORT_COLUMNS, 0.0) | {
+        "share": 1.0,
+        "log_documents": 5.0,
+        "enclosed": 1.0,
+        "company": 1.0,
+    }
+    places = [{}, {"after": 1.0}, {"before": 1.0}, {"after": 1.0, "solid": 1.0}]
+    rows = np.array([list((columns | place).values()) for place in places], dtype=np.float32)
+    extra = support_log_odds(rows, np.zeros(len(rows), dtype=np.float32))
+    assert extra.tolist() == [MAX_EXTRA, MAX_AFTER, MAX_BEFORE, MAX_EXTRA]
 
 
 def test_templates_survive_their_file(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ same label (the part before a colon or bar), or share their first and last four 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 
 from pipeline.doc import IntArray
 from pipeline.kernels.ngrams import Points
-from pipeline.tables import END, HAN, INVISIBLE, LATIN
+from pipeline.tables import END, HAN, INVISIBLE, LATIN, char_classes
 
 Keys = NDArray[np.uint64]
 Classes = NDArray[np.uint16]
+Marks = NDArray[np.uint8]
 
 NONE = np.uint64(0)
 """The key of a line that says too little to be counted."""
@@ -34,6 +36,9 @@ MIN_NEAR = 10  # tokens of a line whose edges make a near key
 
 _ZERO, _SPACE = np.uint32(0x30), np.uint32(0x20)
 _URL, _TITLE, _QUOTED = np.uint32(1), np.uint32(2), np.uint32(3)  # control characters: no visible text holds them
+_HIDDEN, _TELLS, _ENDS, _SPECIAL = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
+"""Bits of a mark: not visible; a letter or character; ends a sentence; may be folded or begin what is masked."""
+
 _EXACT_SEED, _LABEL_SEED, _EDGE_SEED = np.uint64(11), np.uint64(12), np.uint64(13)
 
 
@@ -156,20 +161,44 @@ def _closer(c: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _quote_end(points: Points, start: int, end: int, classes: Classes) -> int:
+def _mark(classes: Classes) -> Marks:
+    marks = np.zeros(len(classes), dtype=np.uint8)
+    for i in range(len(classes)):
+        raw = np.uint32(i)
+        c = fold_point(raw)
+        if classes[i] & INVISIBLE:
+            marks[i] |= _HIDDEN
+        if classes[i] & (HAN | LATIN):
+            marks[i] |= _TELLS
+        if classes[i] & END:
+            marks[i] |= _ENDS
+        if c != raw or _is_letter(c) or _is_digit(c) or _is_numeral(c) or _closer(c):
+            marks[i] |= _SPECIAL
+    return marks
+
+
+@cache
+def line_marks() -> Marks:
+    """What `normalise_line` has to know of every code point: (0x110000,)."""
+    marks: Marks = _mark(char_classes())
+    return marks
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _quote_end(points: Points, start: int, end: int, marks: Marks) -> int:
     """Where the mark that opens at `start` closes; `start` if it holds a sentence, or does not close."""
     closer = _closer(points[start])
     longest = MAX_WORK if points[start] == 0x300A else MAX_QUOTE
     for i in range(start + 1, min(end, start + longest + 2)):
         if points[i] == closer:
             return i if i > start + 1 else start
-        if classes[points[i]] & END and points[start] != 0x300A:
+        if marks[points[i]] & _ENDS and points[start] != 0x300A:
             return start
     return start
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def normalise_line(points: Points, start: int, end: int, classes: Classes, out: Points) -> int:
+def normalise_line(points: Points, start: int, end: int, marks: Marks, out: Points) -> int:
     """Write a line's tokens: folded code points, masks, one space for white space between others.
 
     Parameters
@@ -177,8 +206,8 @@ def normalise_line(points: Points, start: int, end: int, classes: Classes, out: 
     points : ndarray of uint32, shape (n_chars,)
     start, end : int
         The line.
-    classes : ndarray of uint16, shape (0x110000,)
-        As `pipeline.tables.char_classes` has them.
+    marks : ndarray of uint8, shape (0x110000,)
+        As `line_marks` has them.
     out : ndarray of uint32, shape (at least end - start,)
 
     Returns
@@ -190,7 +219,7 @@ def normalise_line(points: Points, start: int, end: int, classes: Classes, out: 
     gap = False
     while i < end:
         raw = points[i]
-        if classes[raw] & INVISIBLE:
+        if marks[raw] & _HIDDEN:
             gap = n > 0
             i += 1
             continue
@@ -198,6 +227,11 @@ def normalise_line(points: Points, start: int, end: int, classes: Classes, out: 
             out[n] = _SPACE
             n += 1
             gap = False
+        if not marks[raw] & _SPECIAL:
+            out[n] = raw
+            n += 1
+            i += 1
+            continue
         c = fold_point(raw)
         token, after = c, i + 1
         if raw < 0x7F and i >= seen and (_is_letter(c) or _is_digit(c)):
@@ -211,7 +245,7 @@ def normalise_line(points: Points, start: int, end: int, classes: Classes, out: 
             if stop > i:
                 token, after = _ZERO, stop
         elif _closer(c):
-            stop = _quote_end(points, i, end, classes)
+            stop = _quote_end(points, i, end, marks)
             if stop > i:
                 token, after = _QUOTED, stop + 1
         out[n] = token
@@ -225,7 +259,10 @@ def _mask_title(tokens: Points, n: int, title: Points, m: int) -> int:
     """Replace every occurrence of the title's tokens by one mask, in place; get the new number of tokens."""
     if m < MIN_TITLE:
         return n
-    kept, i = 0, 0
+    i = 0
+    while i < n and tokens[i] != title[0]:
+        i += 1
+    kept = i
     while i < n:
         same = 0
         while same < m and i + same < n and tokens[i + same] == title[same]:
@@ -237,8 +274,8 @@ def _mask_title(tokens: Points, n: int, title: Points, m: int) -> int:
 
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _tells(token: Any, classes: Classes) -> Any:
-    return (classes[token] & (HAN | LATIN)) != 0
+def _tells(token: Any, marks: Marks) -> Any:
+    return (marks[token] & _TELLS) != 0
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -260,18 +297,18 @@ def _ends_label(c: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def near_key(tokens: Points, n: int, classes: Classes) -> Any:
+def near_key(tokens: Points, n: int, marks: Marks) -> Any:
     """The near key of a line's tokens."""
     told = 0
     for i in range(min(n - 1, MAX_LABEL)):
         if told >= 2 and _ends_label(tokens[i]):
             return _hash_tokens(tokens, 0, i, _LABEL_SEED)
-        told += _tells(tokens[i], classes)
+        told += _tells(tokens[i], marks)
     if n < MIN_NEAR:
         return NONE
     told = 0
     for i in range(N_EDGE):
-        told += _tells(tokens[i], classes) + _tells(tokens[n - 1 - i], classes)
+        told += _tells(tokens[i], marks) + _tells(tokens[n - 1 - i], marks)
     if told < 2 * N_EDGE - 2:
         return NONE
     head = _hash_tokens(tokens, 0, N_EDGE, _EDGE_SEED)
@@ -313,13 +350,23 @@ def find_lines(points: Points, bounds: NDArray[np.int64]) -> tuple[IntArray, NDA
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _says_enough(tokens: Points, n: int, marks: Marks) -> bool:
+    told = 0
+    for t in range(n):
+        told += _tells(tokens[t], marks)
+        if told >= 2:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def key_lines(
     points: Points,
     lines: IntArray,
     line_bounds: NDArray[np.int64],
     titles: Points,
     title_bounds: NDArray[np.int64],
-    classes: Classes,
+    marks: Marks,
 ) -> tuple[Keys, Keys, IntArray]:
     """Get the keys and the weight of every line.
 
@@ -331,7 +378,8 @@ def key_lines(
     titles : ndarray of uint32, shape (n_title_chars,)
         The documents' titles, one after another.
     title_bounds : ndarray of int64, shape (n_docs + 1,)
-    classes : ndarray of uint16, shape (0x110000,)
+    marks : ndarray of uint8, shape (0x110000,)
+        As `line_marks` has them.
 
     Returns
     -------
@@ -348,24 +396,21 @@ def key_lines(
     exact, near = np.zeros(len(lines), dtype=np.uint64), np.zeros(len(lines), dtype=np.uint64)
     weight = np.zeros(len(lines), dtype=np.int32)
     for d in range(len(line_bounds) - 1):
-        m = normalise_line(titles, title_bounds[d], title_bounds[d + 1], classes, title)
+        m = normalise_line(titles, title_bounds[d], title_bounds[d + 1], marks, title)
         for i in range(line_bounds[d], line_bounds[d + 1]):
             start, end = lines[i, 0], lines[i, 1]
-            n = _mask_title(tokens, normalise_line(points, start, end, classes, tokens), title, m)
-            told = 0
-            for t in range(n):
-                told += _tells(tokens[t], classes)
-            if told >= 2:
+            n = _mask_title(tokens, normalise_line(points, start, end, marks, tokens), title, m)
+            if _says_enough(tokens, n, marks):
                 exact[i] = _hash_tokens(tokens, 0, n, _EXACT_SEED)
-                near[i] = near_key(tokens, n, classes)
-            weight[i] = _weigh(points, start, end, classes)
+                near[i] = near_key(tokens, n, marks)
+            weight[i] = _weigh(points, start, end, marks)
     return exact, near, weight
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _weigh(points: Points, start: int, end: int, classes: Classes) -> int:
+def _weigh(points: Points, start: int, end: int, marks: Marks) -> int:
     visible, ends = 0, False
     for i in range(start, end):
-        visible += (classes[points[i]] & INVISIBLE) == 0
-        ends |= (classes[points[i]] & END) != 0
+        visible += (marks[points[i]] & _HIDDEN) == 0
+        ends |= (marks[points[i]] & _ENDS) != 0
     return visible * (10 if ends and visible >= MIN_SOLID else 1)

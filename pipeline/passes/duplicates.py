@@ -1,8 +1,9 @@
 """Merge scans into duplicates: documents with the same visible characters, or nearly so.
 
 Near duplicates share a band of their MinHash signatures and agree in enough numbers of the whole. Which of them is kept
-is decided in the order of the input: a document is a duplicate of the earliest kept one that it is like. Memory: about
-60 bytes a document and what the pairs need; the signatures stay on disk.
+is decided in the order of the input: a document is a duplicate of the earliest kept one that it is like. What a stage
+sets aside can't be kept; then all is decided anew without it. Memory: about 60 bytes a document and what the pairs
+need; the signatures stay on disk.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from pipeline.passes.scan import N_HASHES, Scan, all_docs
+from pipeline.kernels.recur import chain_equal
+from pipeline.passes.scan import N_HASHES, Scan, doc_column
 
 N_BANDS, BAND = 21, 6
 """At a similarity of 0.8 a pair shares a band with probability 0.998, at 0.5 with 0.28."""
@@ -74,31 +76,36 @@ class Signatures:
             kept.append(part[same >= threshold])
         return np.concatenate(kept)
 
-    def band(self, number: int) -> NDArray[np.uint64]:
-        """A hash of one band of every document: (n_docs,)."""
-        keys = []
-        for scan in self._scans:  # mapped anew each time: pages once read would stay in memory
-            array = scan.array("signatures")
-            key = np.zeros(len(array), dtype=np.uint64)
+    def band(self, number: int, docs: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """A hash of one band of some documents, ascending: (n_docs,)."""
+        keys = np.zeros(len(docs), dtype=np.uint64)
+        bounds = np.append(np.searchsorted(docs, self._first), len(docs)).tolist()
+        for scan, first, start, end in zip(self._scans, self._first, bounds[:-1], bounds[1:], strict=True):
+            array = scan.array("signatures")  # mapped anew each time: pages once read would stay in memory
+            rows, key = docs[start:end] - first, keys[start:end]
             for column in range(number * BAND, (number + 1) * BAND):
-                key = (key ^ array[:, column]) * np.uint64(0x9E3779B97F4A7C15)
+                key[:] = (key ^ array[rows, column]) * np.uint64(0x9E3779B97F4A7C15)
                 key ^= key >> np.uint64(32)
-            keys.append(key)
-        return np.concatenate([np.zeros(0, dtype=np.uint64), *keys])
+        return keys
 
 
 def band_pairs(keys: NDArray[np.uint64], docs: NDArray[np.int64]) -> Pairs:
-    """Pair the documents of equal keys: each with the first and with those right before it; (later, earlier)."""
-    order = np.argsort(keys[docs], kind="stable")
-    docs = docs[order]
-    sorted_keys = keys[docs]
-    new = np.append(True, sorted_keys[1:] != sorted_keys[:-1])[: len(docs)]
-    at = np.arange(len(docs))
-    first = np.maximum.accumulate(np.where(new, at, 0)) if len(docs) else at
-    pairs = [np.zeros((0, 2), dtype=np.int64)]
-    for other in (first, *(np.maximum(at - k, first) for k in range(1, N_BEFORE + 1))):
-        has = other < at
-        pairs.append(np.stack([docs[has], docs[other[has]]], axis=1))
+    """Pair documents of equal keys: each with the first and with those right before it; (later, earlier).
+
+    Parameters
+    ----------
+    keys : ndarray of uint64, shape (n_docs,)
+    docs : ndarray of int64, shape (n_docs,)
+        Ascending.
+    """
+    first, before = chain_equal(keys)
+    at = np.flatnonzero(before >= 0)
+    pairs = [np.stack([docs[at], docs[first[at]]], axis=1)]
+    other = at
+    for _ in range(N_BEFORE):
+        other = before[other]
+        at, other = at[other >= 0], other[other >= 0]
+        pairs.append(np.stack([docs[at], docs[other]], axis=1))
     return np.unique(np.concatenate(pairs), axis=0)
 
 
@@ -106,26 +113,32 @@ def _near_pairs(signatures: Signatures, docs: NDArray[np.int64], threshold: floa
     """All verified pairs of documents that differ, sorted."""
     found = np.zeros((0, 2), dtype=np.int64)
     for number in range(N_BANDS):
-        pairs = band_pairs(signatures.band(number), docs)
+        pairs = band_pairs(signatures.band(number, docs), docs)
         known = np.isin(pairs[:, 0] << 32 | pairs[:, 1], found[:, 0] << 32 | found[:, 1])
         found = np.concatenate([found, signatures.similar(pairs[~known], threshold)])
     return np.unique(found, axis=0)
 
 
-def _first_of_each(whole: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _first_of_each(whole: NDArray[np.uint64]) -> NDArray[np.int32]:
     """The first document with the same visible characters: (n_docs,); itself without any."""
-    _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
-    return np.where(whole == 0, np.arange(len(whole)), first[inverse])
+    first: NDArray[np.int32] = chain_equal(whole)[0]
+    alone = np.flatnonzero(whole == 0)
+    first[alone] = alone
+    return first
 
 
-def find_kept(scans: Sequence[Scan], threshold: float) -> NDArray[np.int64]:
-    """Get the document that is kept for each: itself unless it is a duplicate; (n_docs,)."""
-    whole = all_docs(scans)["whole"]
+def find_kept(scans: Sequence[Scan], threshold: float, lost: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """Get the document that is kept for each: itself unless it is a duplicate; (n_docs,). `lost` ones are not kept."""
+    whole = doc_column(scans, "whole")
+    if lost is not None:
+        whole[lost] = 0
     first = _first_of_each(whole)
     docs = np.flatnonzero((first == np.arange(len(whole))) & (whole != 0))
+    del whole
     signatures = Signatures(scans)
     pairs = _near_pairs(signatures, docs, threshold)
-    kept = np.arange(len(whole))
+    del docs
+    kept = np.arange(len(first))
     starts = np.append(np.flatnonzero(np.diff(pairs[:, 0], prepend=-1)), len(pairs))
     for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
         doc, others = int(pairs[start, 0]), pairs[start:end, 1]
@@ -138,7 +151,9 @@ def find_kept(scans: Sequence[Scan], threshold: float) -> NDArray[np.int64]:
     return kept[first]
 
 
-def find_duplicates(scans: Sequence[Scan], threshold: float) -> Iterator[list[Link]]:
+def find_duplicates(
+    scans: Sequence[Scan], threshold: float, lost: NDArray[np.int64] | None = None
+) -> Iterator[list[Link]]:
     """Yield the duplicates of each scan, in order.
 
     Parameters
@@ -147,8 +162,10 @@ def find_duplicates(scans: Sequence[Scan], threshold: float) -> Iterator[list[Li
         With signatures; in the order of the input, one a shard.
     threshold : float
         Estimated Jaccard similarity.
+    lost : ndarray of int64, optional
+        Documents that a stage set aside: they are taken for no other's original.
     """
-    kept, position = find_kept(scans, threshold), all_docs(scans)["position"]
+    kept, position = find_kept(scans, threshold, lost), doc_column(scans, "position")
     first = np.array([scan.first for scan in scans] + [len(kept)], dtype=np.int64)
     duplicates = np.flatnonzero(kept != np.arange(len(kept)))
     ids = _ids(scans, first, np.unique(kept[duplicates]))

@@ -1,7 +1,7 @@
 """The first pass over a part of the input: keys of lines, hashes and signatures of documents, into files.
 
-A scan holds rows sorted by key, so that scans of many parts are merged one range of keys at a time. It needs about 24
-bytes of disk a line and 540 a document (28 without signatures).
+A scan holds rows by ranges of their keys, so that scans of many parts are merged one range at a time. It needs about
+30 bytes of disk a line and 540 a document (28 without signatures).
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import orjson
 from numpy.typing import NDArray
 
 from pipeline.doc import Doc
-from pipeline.kernels.lines import find_lines, key_lines
+from pipeline.kernels.lines import find_lines, key_lines, line_marks
 from pipeline.kernels.ngrams import codepoints
+from pipeline.kernels.recur import N_RANGES, sort_by_range
 from pipeline.kernels.shingles import shingle
 from pipeline.pipe import batches
 from pipeline.readers import read_piece
@@ -35,8 +36,12 @@ MAX_TITLE_LINE = 60
 
 _SEPARATORS = ("_", "|", "｜", " - ", " — ", "——")
 
+CHUNK_ROWS = 1 << 18
+"""Rows that are put in order at once: 4 MB, and as much again three times for a moment."""
+
 LINE_ROW = np.dtype([("key", np.uint64), ("doc", np.uint32), ("weight", np.int32)])
 NEAR_ROW = np.dtype([("key", np.uint64), ("doc", np.uint32), ("line", np.uint32)])
+ROWS = {"lines": LINE_ROW, "near": NEAR_ROW}
 DOC_ROW = np.dtype([("publisher", np.uint64), ("whole", np.uint64), ("position", np.uint32)])
 
 
@@ -99,7 +104,7 @@ def key_sources(docs: Sequence[Doc]) -> Keyed:
     sources, titles = [doc.source for doc in docs], [title_of(doc) for doc in docs]
     points, bounds = codepoints("\n".join([*sources, ""])), _bounds(sources, 1)
     lines, line_bounds = find_lines(points, bounds)
-    keys = key_lines(points, lines, line_bounds, codepoints("".join(titles)), _bounds(titles, 0), char_classes())
+    keys = key_lines(points, lines, line_bounds, codepoints("".join(titles)), _bounds(titles, 0), line_marks())
     return Keyed(bounds, lines, line_bounds, *keys)
 
 
@@ -113,29 +118,62 @@ def sign_sources(docs: Sequence[Doc]) -> tuple[NDArray[np.uint64], NDArray[np.ui
     return whole, np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(docs), N_HASHES)
 
 
-def _rows(
-    dtype: np.dtype[Any], key: NDArray[np.uint64], doc: NDArray[np.int64], name: str, values: NDArray[Any]
-) -> NDArray[Any]:
-    """Rows of the lines that have a key."""
-    rows = np.empty(len(key), dtype=dtype)
-    rows["key"], rows["doc"], rows[name] = key, doc, values
-    counted: NDArray[Any] = rows[key != 0]
-    return counted
+class _RowFile:
+    """Rows of lines on their way to disk: in chunks, each by ranges of keys.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        ``lines`` or ``near``.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._path, self._cuts_path = folder / f"{name}.rows", folder / f"{name}.cuts.npy"
+        self._dtype = ROWS[name]
+        self._parts: list[NDArray[Any]] = []
+        self._cuts: list[NDArray[np.int32]] = []
+        self._n_pending = 0
+        self._path.write_bytes(b"")
+
+    def add(self, key: NDArray[np.uint64], doc: NDArray[np.int64], value: NDArray[Any]) -> None:
+        """Take the lines of a batch; those without a key are left out."""
+        rows = np.empty(len(key), dtype=self._dtype)
+        for name, values in zip(rows.dtype.names or (), (key, doc, value), strict=True):
+            rows[name] = values
+        self._parts.append(rows)
+        self._n_pending += len(rows)
+        if self._n_pending >= CHUNK_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        rows = np.concatenate(self._parts)
+        self._parts.clear()
+        order, cuts = sort_by_range(np.ascontiguousarray(rows["key"]))
+        with self._path.open("ab") as file:
+            rows[order].tofile(file)
+        self._cuts.append(cuts.astype(np.int32))
+        self._n_pending = 0
+
+    def close(self) -> None:
+        """Write what is left, and where the ranges of each chunk begin."""
+        if self._parts:
+            self._flush()
+        np.save(self._cuts_path, np.array(self._cuts, dtype=np.int32).reshape(-1, N_RANGES + 1))
 
 
 @dataclass
 class _Parts:
     """Arrays of a scan under construction, a batch each."""
 
+    rows: dict[str, _RowFile]
     docs: list[NDArray[Any]] = field(default_factory=list)
-    lines: list[NDArray[Any]] = field(default_factory=list)
-    near: list[NDArray[Any]] = field(default_factory=list)
     signatures: list[NDArray[Any]] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     publishers: dict[int, str] = field(default_factory=dict)
 
-    def add(self, batch: Sequence[Doc], *, templates: bool, duplicates: bool) -> None:
+    def add(self, batch: Sequence[Doc], *, duplicates: bool) -> None:
         """Scan a batch."""
         first = len(self.ids)
         rows = np.zeros(len(batch), dtype=DOC_ROW)
@@ -144,7 +182,7 @@ class _Parts:
         rows["position"] = self.positions[first : first + len(batch)]
         self.publishers.update((name_hash(name), name) for name in names if name)
         self.ids += [doc.id for doc in batch]
-        if templates:
+        if self.rows:
             self._add_lines(key_sources(batch), first)
         if duplicates:
             rows["whole"], signatures = sign_sources(batch)
@@ -154,25 +192,22 @@ class _Parts:
     def _add_lines(self, keyed: Keyed, first: int) -> None:
         doc = np.repeat(np.arange(len(keyed.line_bounds) - 1), np.diff(keyed.line_bounds)) + first
         variant = (keyed.exact >> np.uint64(32)).astype(np.uint32)
-        self.lines.append(_rows(LINE_ROW, keyed.exact, doc, "weight", keyed.weight))
-        self.near.append(_rows(NEAR_ROW, keyed.near, doc, "line", variant))
+        self.rows["lines"].add(keyed.exact, doc, keyed.weight)
+        self.rows["near"].add(keyed.near, doc, variant)
 
 
-def _sorted_once(parts: Sequence[NDArray[Any]], dtype: np.dtype[Any], *, once: bool) -> NDArray[Any]:
-    """Rows sorted by key and document; with `once`, a line that a document repeats counts once."""
-    rows = np.concatenate([np.zeros(0, dtype=dtype), *parts])
-    rows = rows[np.argsort(np.ascontiguousarray(rows["key"]), kind="stable")]  # documents are in order already
-    if once and len(rows):
-        same = (rows["key"][1:] == rows["key"][:-1]) & (rows["doc"][1:] == rows["doc"][:-1])
-        rows = rows[np.append(True, ~same)]
-    return rows
+class _NoDigest:
+    """Stands for a hash where none is asked for: a run takes that of its input when it annotates."""
+
+    def update(self, data: bytes, /) -> None:
+        """Do nothing."""
 
 
 def _read(pieces: Sequence[Piece], positions: list[int], progress: Callable[[int, int], None]) -> Iterator[Doc]:
     """Yield the documents; tell the position of each, from 1, among all that was read."""
     position = 0
     for piece in pieces:
-        for read in read_piece(piece):
+        for read in read_piece(piece, _NoDigest()):
             position += 1
             if isinstance(read, Doc):
                 positions.append(position)
@@ -189,15 +224,14 @@ def scan_pieces(
     progress: Callable[[int, int], None] = lambda n_docs, n_bytes: None,
 ) -> None:
     """Scan pieces of input into the files of a folder; `Scan` reads them."""
-    parts = _Parts()
-    for batch in batches(_read(pieces, parts.positions, progress)):
-        parts.add(batch, templates=templates, duplicates=duplicates)
-        progress(len(batch), 0)
     folder.mkdir(exist_ok=True)
+    parts = _Parts({name: _RowFile(folder, name) for name in ROWS if templates})
+    for batch in batches(_read(pieces, parts.positions, progress)):
+        parts.add(batch, duplicates=duplicates)
+        progress(len(batch), 0)
     np.save(folder / "docs.npy", np.concatenate([np.zeros(0, dtype=DOC_ROW), *parts.docs]))
-    if templates:
-        np.save(folder / "lines.npy", _sorted_once(parts.lines, LINE_ROW, once=True))
-        np.save(folder / "near.npy", _sorted_once(parts.near, NEAR_ROW, once=False))
+    for rows in parts.rows.values():
+        rows.close()
     if duplicates:
         none = np.zeros((0, N_HASHES), dtype=np.uint32)
         np.save(folder / "signatures.npy", np.concatenate([none, *parts.signatures]))
@@ -220,9 +254,19 @@ class Scan:
     first: int
 
     def array(self, name: str) -> NDArray[Any]:
-        """Map one of ``docs``, ``lines``, ``near``, ``signatures`` into memory."""
+        """Map one of ``docs``, ``signatures`` into memory."""
         array: NDArray[Any] = np.load(self.folder / f"{name}.npy", mmap_mode="r")
         return array
+
+    def cuts(self, name: str) -> NDArray[np.int32]:
+        """Where, in each chunk of ``lines`` or ``near``, the ranges of keys begin: (n_chunks, N_RANGES + 1)."""
+        cuts: NDArray[np.int32] = np.load(self.folder / f"{name}.cuts.npy")
+        return cuts
+
+    def rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Read some of the rows of ``lines`` or ``near``."""
+        dtype = ROWS[name]
+        return np.fromfile(self.folder / f"{name}.rows", dtype, stop - start, offset=start * dtype.itemsize)
 
     def names(self) -> dict[str, Any]:
         """``publishers`` by hash, ``ids`` of the documents in order."""
@@ -239,6 +283,7 @@ def open_scans(folders: Sequence[Path]) -> list[Scan]:
     return scans
 
 
-def all_docs(scans: Sequence[Scan]) -> NDArray[Any]:
-    """The document rows of all scans: 20 bytes a document."""
-    return np.concatenate([np.zeros(0, dtype=DOC_ROW), *(scan.array("docs") for scan in scans)])
+def doc_column(scans: Sequence[Scan], name: str) -> NDArray[Any]:
+    """A column of the document rows of all scans: ``publisher``, ``whole`` or ``position``."""
+    parts = [np.array(scan.array("docs")[name]) for scan in scans]  # copies: pages once mapped would stay in memory
+    return np.concatenate([np.zeros(0, dtype=DOC_ROW[name]), *parts])
