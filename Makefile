@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
+PEER_READY := $(foreach family,text datatrove data-juicer,$(PEERS)/$(family)/.ready)
 
 RAW ?= corpus/raw
 OUT ?= corpus/output
@@ -13,6 +14,7 @@ ALSO ?=
 INSTALL ?=
 REAL ?= ../shared/real
 TEXTS ?=
+WRITE ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup corpus test train score bench bench-peers wipe
@@ -25,6 +27,10 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "compiling the kernels, once: about half a minute"
+	@for format in parquet jsonl; do for config in default fast; do \
+	  $(BIN)/zhcorpus run corpus/raw --out $(VENV)/warm --config $$config --format $$format --workers 1 --fresh >$(VENV)/warm.log 2>&1; \
+	done; done; rm -rf $(VENV)/warm
 	@touch $@
 
 setup: $(READY) ## Make the virtual environment with locked versions.
@@ -47,17 +53,18 @@ train: $(READY) ## Fit the classifier on corpus/labelled into build/models (ALSO
 score: $(READY) ## Score the shipped models against tests/floors.json.
 	$(BIN)/zhcorpus score --data corpus/labelled --split test --floors tests/floors.json
 
-bench: $(READY) ## Measure speed and memory.
-	$(BIN)/python benchmarks/throughput.py
+bench: $(READY) ## Measure speed and memory (WRITE=1 puts the figures into benchmarks/RESULTS.md).
+	$(BIN)/python benchmarks/throughput.py $(if $(WRITE),--write)
 
-$(PEERS)/.ready: benchmarks/requirements-peers.txt
-	$(PYTHON) -m venv --clear $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt
+$(PEERS)/%/.ready: benchmarks/requirements-peers-%.txt
+	$(PYTHON) -m venv --clear $(PEERS)/$*
+	$(PEERS)/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-bench-peers: $(READY) $(PEERS)/.ready ## Compare body extraction with other programs on labelled pages (REAL=../shared/real).
-	$(BIN)/python benchmarks/extract.py --real "$(REAL)" --peers $(PEERS)/bin/python
-	$(BIN)/python benchmarks/segment_tag.py --peers $(PEERS)/bin/python $(TEXTS)
+bench-peers: $(READY) $(PEER_READY) ## Measure other programs beside: speed (WRITE=1), extraction (REAL=../shared/real), words.
+	$(BIN)/python benchmarks/throughput.py --peers "$(PEERS)" $(if $(WRITE),--write)
+	$(if $(wildcard $(REAL)/docs.jsonl),$(BIN)/python benchmarks/extract.py --real "$(REAL)" --peers $(PEERS)/text/bin/python)
+	$(BIN)/python benchmarks/segment_tag.py --peers $(PEERS)/text/bin/python $(TEXTS)
 
 wipe: ## Delete what was made: the environment, builds, outputs.
 	rm -rf $(VENV) $(PEERS) build corpus/output .mypy_cache .ruff_cache .pytest_cache .hypothesis

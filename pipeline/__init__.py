@@ -7,16 +7,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pipeline.doc import Doc, Span
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.config import Config
+    from pipeline.doc import Doc, Span
     from pipeline.pipe import Pipeline
 
 __version__ = "0.1.0"
 __all__ = ["Doc", "Span", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the record when it is asked for: numpy is half of what ``zhcorpus --help`` would wait for."""
+    if name not in ("Doc", "Span"):
+        raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    from pipeline import doc  # noqa: PLC0415 (importing the package must stay cheap)
+
+    return getattr(doc, name)
 
 
 def load(config: str | Config = "default") -> Pipeline:

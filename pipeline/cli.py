@@ -5,11 +5,11 @@ Heavy modules are imported by the commands that need them, so that ``--help`` an
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import json
 import os
 import sys
-from collections.abc import Iterator
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -19,8 +19,6 @@ from pipeline import __version__
 from pipeline.errors import ConfigError, PipelineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pipeline.run import RunResult
 
 OK, SET_ASIDE, WRONG_CALL, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -62,36 +60,6 @@ def _stdin_for(inputs: list[str]) -> Any:
     return sys.stdin.buffer if "-" in inputs else None
 
 
-@contextlib.contextmanager
-def _progress_bar() -> Iterator[tuple[Callable[[str, int], None], Callable[[int, int], None]]]:
-    """Show a bar on stderr; give what announces the total and what moves it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.fields[docs]:,} documents"),
-        TimeRemainingColumn(compact=True),
-    ]
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("annotating", total=None, docs=0)
-        state = {"docs": 0}
-
-        def announce(message: str, n_bytes: int) -> None:
-            if message:
-                console.print(message, highlight=False)
-            bar.update(task, total=n_bytes or 1)
-
-        def progress(n_docs: int, n_bytes: int) -> None:
-            state["docs"] += n_docs
-            bar.update(task, advance=n_bytes, docs=state["docs"])
-
-        yield announce, progress
-
-
 @app.command()
 def run(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, folders, globs, or - for stdin.")],
@@ -99,7 +67,7 @@ def run(
     config: ConfigOption = "default",
     file_format: Annotated[str, typer.Option("--format", help="parquet or jsonl.")] = "parquet",
     workers: Annotated[int | None, typer.Option("--workers", help="Processes; one a core if not given.")] = None,
-    engine: Annotated[str, typer.Option("--engine", help="local.")] = "local",
+    engine: Annotated[str, typer.Option("--engine", help="local, or ray: the cluster at RAY_ADDRESS.")] = "local",
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete what an earlier run left in DIR; start anew.")] = False,
     keep_source: Annotated[bool, typer.Option("--keep-source", help="Add source_text to the documents.")] = False,
     input_format: Annotated[
@@ -113,9 +81,8 @@ def run(
     """Annotate a heap of articles into a corpus."""
     from pipeline.config import load_config
     from pipeline.run import RunOptions, run_corpus
+    from pipeline.run.bar import ProgressBar
 
-    if engine != "local":
-        raise ConfigError(f"--engine {engine}: known engines: local")
     options = RunOptions(
         inputs,
         out,
@@ -126,9 +93,10 @@ def run(
         keep_source=keep_source,
         input_format=input_format,
         templates=templates,
+        engine=engine,
     )
-    with _progress_bar() as (announce, progress):
-        result = run_corpus(options, _stdin_for(inputs), announce, progress)
+    with ProgressBar() as watcher:
+        result = run_corpus(options, _stdin_for(inputs), watcher)
     if as_json:
         typer.echo(json.dumps({"out": str(out), **result.summary}, ensure_ascii=False))
     else:
@@ -313,13 +281,33 @@ def _exit(code: int, message: str) -> NoReturn:
     sys.exit(code)
 
 
+def _explain(error: Exception) -> str:
+    """An error in one sentence, with what to do where that is known."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" ({error.filename})" if error.filename else ""
+        return (
+            f"the disk is full{where}; make room and run the same command again: it goes on after the last whole shard"
+        )
+    return str(error)
+
+
+_INTERRUPTED = "interrupted; run the same command again to go on"
+
+
 def main() -> None:
     """Run the command line; foreseeable errors become one sentence and an exit code."""
     try:
         app()
+    except SystemExit as ending:  # typer makes one of an interrupt, without a word
+        if ending.code == INTERRUPTED:
+            typer.echo(f"zhcorpus: {_INTERRUPTED}", err=True)
+        raise
     except KeyboardInterrupt:
-        _exit(INTERRUPTED, "interrupted; run the same command again to go on")
+        _exit(INTERRUPTED, _INTERRUPTED)
     except (PipelineError, OSError) as error:
         if os.environ.get("ZHCORPUS_DEBUG"):
             raise
-        _exit(WRONG_CALL if isinstance(error, ConfigError) else FAILED, str(error))
+        _exit(WRONG_CALL if isinstance(error, ConfigError) else FAILED, _explain(error))
+    except Exception:
+        traceback.print_exc()
+        _exit(FAILED, "this is a bug; please report the lines above, and what was run")

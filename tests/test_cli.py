@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -45,7 +48,7 @@ def test_version() -> None:
     [
         (["run", "nowhere", "--out", "x"], "no such file"),
         (["run", "README.md", "--out", "x", "--config", "nope"], "known: default, fast"),
-        (["run", "README.md", "--out", "x", "--engine", "ray"], "--engine"),
+        (["run", "README.md", "--out", "x", "--engine", "spark"], "known engines are local, ray"),
         (["run", "README.md", "--out", "README.md"], "give a folder"),
         (["run", "README.md"], "--out"),
     ],
@@ -100,3 +103,33 @@ def test_a_stage_refuses_documents_that_lack_what_it_requires(tmp_path: Path) ->
     done = zhcorpus("tag", tmp_path / "a.jsonl", tmp_path / "b.jsonl")
     assert done.returncode == 2
     assert "requires 'tokens'" in done.stderr.decode()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupt_ends_with_130_and_the_same_command_goes_on(
+    tmp_path: Path, clean_only: Path, workers: int
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"text": "一句话，很短。\n" * 500}) + "\n", encoding="utf-8")
+    (tmp_path / "rows.jsonl").write_text((tmp_path / "rows.jsonl").read_text() * 900, encoding="utf-8")
+    args = ["run", tmp_path / "rows.jsonl", "--out", tmp_path / "out", "--config", clean_only, "--workers", workers]
+    command = [sys.executable, "-c", "from pipeline.cli import main; main()", *map(str, args)]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    end = time.monotonic() + 60
+    while not list(tmp_path.glob("out/.zhcorpus/documents-*.tmp")) and time.monotonic() < end:
+        time.sleep(0.01)
+    os.killpg(started.pid, signal.SIGINT)  # as Ctrl-C: all processes of the terminal get it
+    stderr = started.communicate()[1].decode()
+    assert started.returncode == 130
+    assert stderr.strip().endswith("zhcorpus: interrupted; run the same command again to go on")
+    assert "Traceback" not in stderr
+    assert zhcorpus(*args).returncode == 0
+    assert len(list(tmp_path.glob("out/documents-*.parquet"))) > 3
+
+
+def test_a_bug_is_no_run_that_set_something_aside(tmp_path: Path, clean_only: Path) -> None:
+    (tmp_path / "a.txt").write_text("好的。", encoding="utf-8")
+    code = "import pipeline.run; pipeline.run.run_corpus = lambda *_: 1 / 0; from pipeline.cli import main; main()"
+    args = ["run", tmp_path / "a.txt", "--out", tmp_path / "out", "--config", clean_only]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, args)], capture_output=True, check=False)
+    assert done.returncode == 3
+    assert b"ZeroDivisionError" in done.stderr

@@ -26,7 +26,8 @@ import pipeline.readers.tables
 import pipeline.readers.warc
 from pipeline.doc import Doc
 from pipeline.readers import READERS, Read, Rejection, read_piece
-from pipeline.readers.sources import cut_file, list_input
+from pipeline.readers.cuts import cut_file
+from pipeline.readers.sources import list_input
 
 RAW = Path(__file__).parent.parent / "corpus" / "raw"
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {

@@ -16,9 +16,10 @@ from pipeline.doc import Doc
 from pipeline.errors import ConfigError, InputRejectedError
 from pipeline.readers import READERS, Read, Rejection, read_piece, registered_domain
 from pipeline.readers.blocks import read_html
+from pipeline.readers.cuts import cut_file
 from pipeline.readers.encoding import decode
 from pipeline.readers.markdown import read_markdown
-from pipeline.readers.sources import cut_file, list_input
+from pipeline.readers.sources import list_input
 
 
 def read(path: Path) -> list[Read]:

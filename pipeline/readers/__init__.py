@@ -14,12 +14,22 @@ from pipeline.readers import files, rows, tables, warc  # noqa: F401  # isort: s
 from pipeline.readers.archive import read_stream
 from pipeline.readers.base import READERS, SEEKABLE, Read, Reader, Rejection, reader, registered_domain
 from pipeline.readers.sources import Piece
-from pipeline.readers.streams import BUFFER, HashingStream, say
+from pipeline.readers.streams import BUFFER, Digest, HashingStream, say
 
-__all__ = ["READERS", "HashingStream", "Read", "Reader", "Rejection", "read_piece", "reader", "registered_domain"]
+__all__ = [
+    "READERS",
+    "Digest",
+    "HashingStream",
+    "Read",
+    "Reader",
+    "Rejection",
+    "read_piece",
+    "reader",
+    "registered_domain",
+]
 
 
-def read_piece(piece: Piece, digest: hashlib._Hash | None = None) -> Iterator[Read]:
+def read_piece(piece: Piece, digest: Digest | None = None) -> Iterator[Read]:
     """Read a piece of input.
 
     Parameters

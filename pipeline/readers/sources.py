@@ -1,4 +1,4 @@
-"""What there is to read: files listed in a fixed order, and cut into pieces by their bytes alone."""
+"""What there is to read: files listed in a fixed order."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from pathlib import Path
 from pipeline.errors import ConfigError
 
 COMPRESSIONS = (".gz", ".bz2", ".zst")
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A file, or a range of lines of one.
+    """A file, or a range of rows of one.
 
     Parameters
     ----------
@@ -29,9 +28,11 @@ class Piece:
     start, end : int
         Byte range; the whole file of a format that can't be cut.
     first_row : int
-        The line, from 1, that stands at `start`.
+        The line of JSONL, or the row of a table, from 1, that stands at `start`.
     n_nested : int
         How many archives it lies in; 0 for a file on disk.
+    groups : pair of int, or None
+        The first row group of a Parquet file, and the one behind the last; None for all.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Piece:
     end: int
     first_row: int = 1
     n_nested: int = 0
+    groups: tuple[int, int] | None = None
 
     @property
     def compression(self) -> str:
@@ -136,30 +138,4 @@ def _whole_file(path: Path, origin: str) -> Piece:
         size = path.stat().st_size
     except OSError:  # a dangling link: reading it will say so
         size = 0
-    return Piece(path, origin, split_suffix(path.name), 0, size)
-
-
-def cut_file(file: Piece, max_bytes: int) -> Iterator[Piece]:
-    """Cut an uncompressed JSONL file into ranges of whole lines, each about `max_bytes`; others stay whole."""
-    if file.format != ".jsonl" or file.compression or file.n_bytes <= max_bytes:
-        yield file
-        return
-    with file.path.open("rb") as stream:
-        if b"\x00" in stream.read(_BLOCK):  # UTF-16: a byte that looks like a line feed may be half a character
-            yield file
-            return
-        start, row = 0, 1
-        while start < file.end:
-            stream.seek(start)
-            n_lines, end = 0, start
-            while end < file.end and end - start < max_bytes:
-                block = stream.read(min(_BLOCK, start + max_bytes - end))
-                if not block:
-                    break
-                n_lines += block.count(b"\n")
-                end += len(block)
-            rest = stream.readline()
-            n_lines += rest.endswith(b"\n")
-            end += len(rest)
-            yield Piece(file.path, file.origin, file.format, start, end, row)
-            start, row = end, row + n_lines
+    return Piece(path.absolute(), origin, split_suffix(path.name), 0, size)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import bz2
 import codecs
 import gzip
-import hashlib
 import io
 import lzma
 import struct
 import tempfile
 import zipfile
 import zlib
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import pyarrow as pa
 
-from pipeline.errors import InputRejectedError
+from pipeline.errors import InputRejectedError, PipelineError
 from pipeline.readers.encoding import sniff
 
 BUFFER = 1 << 20
@@ -38,10 +37,17 @@ DAMAGED = (
 """What decompressors and containers raise for damaged bytes; a name that is no UTF-8 is a ValueError."""
 
 
+class Digest(Protocol):
+    """What is fed with the bytes of the input: a hash, or what looks like one."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take the next bytes."""
+
+
 class HashingStream(io.RawIOBase):
     """A byte range of a file; what is read goes into a hash."""
 
-    def __init__(self, file: IO[bytes], n_bytes: int, digest: hashlib._Hash) -> None:
+    def __init__(self, file: IO[bytes], n_bytes: int, digest: Digest) -> None:
         self._file, self._left, self._digest = file, n_bytes, digest
 
     def readable(self) -> bool:
@@ -184,12 +190,24 @@ def seekable(stream: Any) -> Any:
         return stream
     copy = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
     while data := stream.read(BUFFER):
-        copy.write(data)
+        _write_copy(copy, data)
         if copy.tell() > MAX_SPOOLED_BYTES:
             copy.close()
             raise InputRejectedError("too_large", f"it unpacks to over {MAX_SPOOLED_BYTES >> 30} GiB; unpack it first")
     copy.seek(0)
     return copy
+
+
+def _write_copy(copy: IO[bytes], data: bytes) -> None:
+    """Write to a temporary file; if there is no room, that is no fault of the input, which must not be set aside."""
+    try:
+        copy.write(data)
+    except OSError as error:
+        copy.close()
+        raise PipelineError(
+            f"{tempfile.gettempdir()} has no room for what has to be decompressed ({say(error)}); make some, or set "
+            "TMPDIR, and run the same command again: it goes on after the last whole shard"
+        ) from error
 
 
 def say(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
@@ -93,22 +94,36 @@ class _Records:
         return False
 
 
-@reader(".csv")
-def read_csv(stream: IO[bytes], piece: Piece) -> Iterator[Read]:
-    """One document a row; the first one names the columns."""
-    return _read_records(stream, piece, ",")
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 
 
-@reader(".tsv", ".tab")
-def read_tsv(stream: IO[bytes], piece: Piece) -> Iterator[Read]:
-    """One document a row, cells by tabs; the first row names the columns."""
-    return _read_records(stream, piece, "\t")
+def read_head(path: Path, delimiter: str) -> tuple[list[str], str]:
+    """Get the names of a CSV file's columns and its encoding, for what reads on in the middle of it.
+
+    Raises
+    ------
+    InputRejectedError
+        If it has no header, or none with a text.
+    """
+    with path.open("rb") as file:
+        rows, encoding = open_rows(file)
+        for cells in _Records(rows, delimiter):
+            return _header(cells, encoding), encoding
+    raise InputRejectedError("empty", "the file is empty")
 
 
-def _read_records(stream: Any, piece: Piece, delimiter: str) -> Iterator[Read]:
-    rows, encoding = open_rows(stream)
+@reader(*DELIMITERS)
+def read_records(stream: IO[bytes], piece: Piece) -> Iterator[Read]:
+    """One document a row, cells by commas or tabs; the first row names the columns."""
+    delimiter = DELIMITERS[piece.format]
+    rows: Any = stream
     names: list[str] = []
     n_rows = 0
+    if piece.start == 0:
+        rows, encoding = open_rows(stream)
+    else:
+        names, encoding = read_head(piece.path, delimiter)
+        n_rows = piece.first_row - 1
     try:
         for cells in _Records(rows, delimiter):
             if not names:
@@ -164,26 +179,39 @@ def read_parquet(stream: IO[bytes], piece: Piece) -> Iterator[Read]:
         yield from _read_row_groups(table, piece)
 
 
-def _read_row_groups(table: pq.ParquetFile, piece: Piece) -> Iterator[Read]:
-    schema = table.schema_arrow
+def known_columns(schema: pa.Schema) -> tuple[list[str], list[str]]:
+    """Get the columns of a Parquet file that are read, and the names that these are known by.
+
+    Raises
+    ------
+    InputRejectedError
+        If none of them is a text.
+    """
     columns = [field.name for field in schema if field.name.lower().strip() in _KNOWN or not _is_binary(field.type)]
     names = _known_names(columns)
     _check_columns(names)
-    n_rows = 0
+    return columns, names
+
+
+def _read_row_groups(table: pq.ParquetFile, piece: Piece) -> Iterator[Read]:
+    columns, names = known_columns(table.schema_arrow)
+    groups = range(*(piece.groups or (0, table.num_row_groups)))
+    n_rows = piece.first_row - 1
     try:
-        for values in _parquet_values(table, columns):
+        for values in _parquet_values(table, columns, groups):
             n_rows += 1
             row = dict(zip(names, values, strict=True))
             yield _read_parquet_row(row, f"{piece.origin}#{n_rows}", n_rows, piece.origin)
     except DAMAGED as error:
-        n_left = table.metadata.num_rows - n_rows
+        n_all = sum(table.metadata.row_group(group).num_rows for group in groups)
+        n_left = n_all - (n_rows - piece.first_row + 1)
         reason = f"{n_left} rows from here on can't be read: {say(error)}"
         yield Rejection(piece.origin, None, n_rows + 1, None, "unreadable", reason)
 
 
-def _parquet_values(table: pq.ParquetFile, columns: list[str]) -> Iterator[tuple[Any, ...]]:
+def _parquet_values(table: pq.ParquetFile, columns: list[str], groups: range) -> Iterator[tuple[Any, ...]]:
     """Yield the rows' values; group by group, so that a damaged one does not take rows of another with it."""
-    for group in range(table.num_row_groups):
+    for group in groups:
         for batch in table.iter_batches(N_BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False):
             yield from zip(*(_plain_values(batch.column(name)) for name in columns), strict=True)
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
 from pipeline.config import Config
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, PipelineError
 from pipeline.passes.templates import read_templates
 from pipeline.readers import READERS
 from pipeline.readers.sources import Listing, Piece, list_input
+from pipeline.run.engines import Run, choose_engine
 from pipeline.run.finish import finish_run
-from pipeline.run.first import run_first_pass
-from pipeline.run.local import Job, n_cores, run_local
-from pipeline.run.shards import Progress, plan_shards
-from pipeline.run.state import SPOOL, RunState, fingerprint, open_run
+from pipeline.run.first import run_first_pass, run_shards
+from pipeline.run.shards import Shard, plan_shards
+from pipeline.run.state import SPOOL, RunState, fingerprint, only_run, open_run
+from pipeline.run.tasks import Job
+from pipeline.run.watch import Watcher
 from pipeline.stage import check_order
 from pipeline.writers import FORMATS
 
@@ -39,7 +42,7 @@ class RunOptions:
     file_format : str
         ``parquet`` or ``jsonl``.
     n_workers : int or None
-        Processes; None for one a core.
+        None for one a core.
     fresh : bool
         Delete what an earlier run left, and start anew.
     keep_source : bool
@@ -48,6 +51,8 @@ class RunOptions:
         The format of standard input, such as ``jsonl``.
     templates : Path or None
         The templates of an earlier run (``templates.jsonl``), to use instead of counting.
+    engine : str
+        ``local`` or ``ray``.
     """
 
     inputs: Sequence[str]
@@ -59,6 +64,7 @@ class RunOptions:
     keep_source: bool = False
     input_format: str | None = None
     templates: Path | None = None
+    engine: str = "local"
 
 
 @dataclass(frozen=True)
@@ -84,16 +90,7 @@ class RunResult:
     n_dropped: int = 0
 
 
-def _ignore_progress(n_docs: int, n_bytes: int) -> None:
-    """Tell nobody."""
-
-
-def run_corpus(
-    options: RunOptions,
-    stdin: IO[bytes] | None = None,
-    announce: Callable[[str, int], None] = lambda message, n_bytes: None,
-    progress: Progress = _ignore_progress,
-) -> RunResult:
+def run_corpus(options: RunOptions, stdin: IO[bytes] | None = None, watcher: Watcher | None = None) -> RunResult:
     """Annotate input into a corpus folder.
 
     Parameters
@@ -101,10 +98,8 @@ def run_corpus(
     options : RunOptions
     stdin : binary stream, optional
         Read where INPUT is ``-``.
-    announce : callable
-        Is told what was found of an earlier run (or nothing), and how many bytes are to do.
-    progress : callable
-        Is told of documents and bytes that were done.
+    watcher : Watcher, optional
+        Is told how it goes.
 
     Returns
     -------
@@ -117,23 +112,45 @@ def run_corpus(
     PipelineError
         If the run failed; the same call goes on where it stopped.
     """
-    if options.templates is not None:
-        chosen = replace(options.config.templates, file=options.templates)
-        options = replace(options, config=replace(options.config, templates=chosen))
+    watcher = watcher or Watcher()
+    options = _settle(options)
+    run = choose_engine(options.engine, options.n_workers)
     _check(options)
     listing = _list(options, stdin)
-    shards = plan_shards(listing.files)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PipelineError(f"--out {options.out} can't be made: {error.strerror}") from error
+    with only_run(options.out):
+        return _run(options, listing, run, watcher)
+
+
+def _run(options: RunOptions, listing: Listing, run: Run, watcher: Watcher) -> RunResult:
+    def plan() -> list[Shard]:
+        watcher.begin("cutting", sum(file.n_bytes for file in listing.files))
+        return plan_shards(listing.files, watcher.advance)
+
     made_of = fingerprint(options.config, options.file_format, keep_source=options.keep_source)
-    state = open_run(options.out, made_of, listing, shards, fresh=options.fresh)
-    todo = [shard for shard in shards if shard.index not in state.notes]
-    announce(state.message, sum(shard.n_bytes for shard in todo))
+    state = open_run(options.out, made_of, listing, plan, fresh=options.fresh)
+    watcher.tell(state.message)
     if not state.is_complete:
-        n_workers = options.n_workers or n_cores()
-        config = run_first_pass(options.config, shards, state.work, n_workers)
-        job = Job(config, options.out, state.work, options.file_format, options.keep_source)
-        for note in run_local(job, todo, n_workers, progress):
+        config = run_first_pass(options.config, state.shards, state.work, run, watcher)
+        job = Job(config, options.out, state.work, options.file_format, options.keep_source, made_of["models"])
+        todo = [shard for shard in state.shards if shard.index not in state.notes]
+        for note in run_shards(run, job, state.shards, todo, watcher):
             state.notes[note.index] = note
     return _finish(state, listing)
+
+
+def _settle(options: RunOptions) -> RunOptions:
+    """Make the paths absolute, since a worker may run elsewhere, and put `templates` into the config."""
+    for name in (str(options.out), *options.inputs):
+        if re.match(r"[a-z][a-z0-9+]+:/", name):
+            raise ConfigError(f"{name}: object storage is read and written through a mount only; see docs/scale.md")
+    config = options.config
+    if options.templates is not None:
+        config = replace(config, templates=replace(config.templates, file=options.templates.absolute()))
+    return replace(options, config=config, out=options.out.absolute())
 
 
 def _finish(state: RunState, listing: Listing) -> RunResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ from pipeline.report import build_report
 from pipeline.run.first import TEMPLATES
 from pipeline.run.ids import make_ids_unique
 from pipeline.run.links import settle_links
-from pipeline.run.shards import FIRST_PASS, ShardNote, write_whole
-from pipeline.run.state import MANIFEST, RunState
+from pipeline.run.shards import FIRST_PASS, ShardNote, sync, write_whole
+from pipeline.run.state import MANIFEST, RunState, remove_work
 
 N_SAMPLES = 3
 _MAX_SAMPLE_SENTS = 150
@@ -36,6 +35,7 @@ def finish_run(state: RunState, notes: Sequence[ShardNote], n_skipped: int) -> d
         The summary that the report shows.
     """
     if state.is_complete:
+        remove_work(state.out)
         manifest: dict[str, Any] = orjson.loads((state.out / MANIFEST).read_bytes())
         found = {"rejections": _rejections(state.out), "templates": _templates(state.out)}
         return {**manifest["totals"], "counts": manifest["counts"], **found}
@@ -47,7 +47,8 @@ def finish_run(state: RunState, notes: Sequence[ShardNote], n_skipped: int) -> d
     (state.out / "README.md").write_text(_dataset_card(summary, file_format), encoding="utf-8")
     (state.out / "report.html").write_text(build_report(summary, _samples(state.out, notes)), encoding="utf-8")
     write_whole(state.out / MANIFEST, _manifest(state, notes, summary))
-    shutil.rmtree(state.work, ignore_errors=True)
+    sync(state.out)
+    remove_work(state.out)
     return summary
 
 

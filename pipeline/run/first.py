@@ -1,22 +1,29 @@
 """The first pass over the corpus, if a config asks for it: scans of all shards, merged to templates and duplicates.
 
 Each shard's scan is a folder that gets its name when it is whole, so that an interrupted pass goes on where it stopped.
+Duplicates have a second word: where a stage sets aside the document that was to be kept, another takes its place.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
 from pipeline.config import Config
 from pipeline.passes.count import count_templates
-from pipeline.passes.duplicates import find_duplicates, write_links
-from pipeline.passes.scan import Scan, open_scans, scan_pieces
+from pipeline.passes.duplicates import find_duplicates, read_links, write_links
+from pipeline.passes.scan import ROWS, Scan, open_scans, scan_pieces
 from pipeline.passes.tally import to_lines
-from pipeline.run.local import Work, run_local
-from pipeline.run.shards import FIRST_PASS, Progress, Shard, links_path, write_whole
+from pipeline.run.engines import Run
+from pipeline.run.shards import FIRST_PASS, Shard, ShardNote, links_path, write_whole
+from pipeline.run.tasks import Job, Work
+from pipeline.run.watch import Progress, Watcher
 
 TEMPLATES = "templates.jsonl"
 
@@ -41,7 +48,7 @@ class ScanTask:
         return scan
 
 
-def run_first_pass(config: Config, shards: Sequence[Shard], work: Path, n_workers: int) -> Config:
+def run_first_pass(config: Config, shards: Sequence[Shard], work: Path, run: Run, watcher: Watcher) -> Config:
     """Make the tables that need the whole corpus, unless they are there.
 
     Parameters
@@ -51,7 +58,9 @@ def run_first_pass(config: Config, shards: Sequence[Shard], work: Path, n_worker
         All of the input.
     work : Path
         The run's work folder.
-    n_workers : int
+    run : callable
+        The engine.
+    watcher : Watcher
 
     Returns
     -------
@@ -61,10 +70,10 @@ def run_first_pass(config: Config, shards: Sequence[Shard], work: Path, n_worker
     folder = work / FIRST_PASS
     if (config.templates.is_on or config.duplicates.is_on) and not (folder / "done").exists():
         folder.mkdir(exist_ok=True)
-        _make_tables(config, shards, work, n_workers)
+        _make_tables(config, shards, work, run, watcher)
         write_whole(folder / "done", b"")
         for shard in shards:
-            shutil.rmtree(folder / shard.name, ignore_errors=True)
+            _clear(folder / shard.name, keeps_signatures=config.duplicates.is_on)
     if not config.templates.is_on:
         return config
     stages = tuple(name for name in config.stages if name != "templates")
@@ -75,14 +84,24 @@ def run_first_pass(config: Config, shards: Sequence[Shard], work: Path, n_worker
     )
 
 
-def _make_tables(config: Config, shards: Sequence[Shard], work: Path, n_workers: int) -> None:
+def _clear(scan: Path, *, keeps_signatures: bool) -> None:
+    """Delete what is no longer needed of a scan; `replace_lost` may need the signatures."""
+    if not keeps_signatures:
+        shutil.rmtree(scan, ignore_errors=True)
+    for name in ROWS:
+        for path in scan.glob(f"{name}.*"):
+            path.unlink()
+
+
+def _make_tables(config: Config, shards: Sequence[Shard], work: Path, run: Run, watcher: Watcher) -> None:
     folder = work / FIRST_PASS
     counts = config.templates.file is None and config.templates.is_on
     scans: list[Scan] = []
     if counts or config.duplicates.is_on:
         todo = [shard for shard in shards if not (folder / shard.name).is_dir()]
         task = ScanTask(folder, counts, config.duplicates.is_on)
-        for _ in run_local(task, todo, n_workers, lambda n_docs, n_bytes: None):
+        watcher.begin("first pass", sum(shard.n_bytes for shard in todo))
+        for _ in run(task, todo, watcher.advance):
             pass
         scans = open_scans([folder / shard.name for shard in shards])
     if counts:
@@ -93,3 +112,83 @@ def _make_tables(config: Config, shards: Sequence[Shard], work: Path, n_workers:
     if config.duplicates.is_on:
         for shard, links in zip(shards, find_duplicates(scans, config.duplicates.threshold), strict=True):
             write_links(links_path(work, shard.index), links)
+
+
+def run_shards(
+    run: Run, job: Job, shards: Sequence[Shard], todo: Sequence[Shard], watcher: Watcher
+) -> Iterator[ShardNote]:
+    """Annotate shards, and again those in which another document is kept than was foreseen.
+
+    Parameters
+    ----------
+    run : callable
+        The engine.
+    job : Job
+    shards, todo : sequence of Shard
+        All of the input, and what is not done yet.
+    watcher : Watcher
+
+    Yields
+    ------
+    ShardNote
+        In the order in which shards get done; the last one of a shard counts.
+    """
+    watcher.begin("annotating", sum(shard.n_bytes for shard in todo))
+    yield from run(job, todo, watcher.advance)
+    while again := replace_lost(job, shards):
+        watcher.begin("annotating again", sum(shard.n_bytes for shard in again))
+        yield from run(job, again, watcher.advance)
+
+
+def replace_lost(job: Job, shards: Sequence[Shard]) -> list[Shard]:
+    """Decide on the duplicates anew if a document that was to be kept was set aside; get the shards to do again.
+
+    The outcome depends on what was set aside alone: it is as if those documents were no part of the input.
+
+    Parameters
+    ----------
+    job : Job
+        Its shards are all done.
+    shards : sequence of Shard
+        All of the input.
+
+    Returns
+    -------
+    list of Shard
+        They count as not done: their notes are gone. None, if nothing changed.
+    """
+    if not job.config.duplicates.is_on:
+        return []
+    old = [read_links(links_path(job.work, shard.index)) for shard in shards]
+    scans = open_scans([job.work / FIRST_PASS / shard.name for shard in shards])
+    lost = [_lost(job, shard, scan, list(own)) for shard, scan, own in zip(shards, scans, old, strict=True)]
+    places = {(shard.index, position) for shard, (_, own) in zip(shards, lost, strict=True) for position in own}
+    if not any((link.shard, link.kept_position) in places for own in old for link in own.values()):
+        return []
+    numbers = np.concatenate([docs for docs, _ in lost])
+    again = []
+    for shard, own, links in zip(
+        shards, old, find_duplicates(scans, job.config.duplicates.threshold, numbers), strict=True
+    ):
+        if own != {link.position: link for link in links}:
+            _undo(job, shard)  # before its links change: a run that is killed here does it again
+            write_links(links_path(job.work, shard.index), links)
+            again.append(shard)
+    return again
+
+
+def _lost(job: Job, shard: Shard, scan: Scan, linked: Sequence[int]) -> tuple[NDArray[np.int64], list[int]]:
+    """The documents of a shard that were read and are neither written nor dropped: numbers, positions."""
+    position = np.array(scan.array("docs")["position"])
+    written = np.fromfile(job.work / f"{shard.name}.positions", dtype=np.int64)
+    dropped = linked if job.config.duplicates.mode == "drop" else []
+    here = np.flatnonzero(~np.isin(position, written) & ~np.isin(position, dropped))
+    return here + scan.first, position[here].tolist()
+
+
+def _undo(job: Job, shard: Shard) -> None:
+    note = job.work / f"{shard.name}.json"
+    files = orjson.loads(note.read_bytes())["files"]
+    note.unlink()
+    for name in files:
+        (job.out / name).unlink(missing_ok=True)

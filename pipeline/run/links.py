@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.passes.duplicates import Link, read_links
-from pipeline.run.ids import read_ids
+from pipeline.run.ids import find_repeated, read_ids
 from pipeline.run.shards import ShardNote, id_digest, links_path, sync, write_whole
 from pipeline.weights import checksum
 
@@ -63,9 +63,7 @@ def _final_ids(
     notes: Sequence[ShardNote], links: Sequence[Mapping[int, Link]], out: Path, work: Path
 ) -> dict[Place, str | None]:
     """The ids, in the corpus, of kept documents that may not have the one that the input gave them; None: not in it."""
-    digests = [np.fromfile(work / f"{note.index:05d}.ids", dtype=np.uint64) for note in notes]
-    values, counts = np.unique(np.concatenate(digests), return_counts=True)
-    repeated = set(values[counts > 1].tolist())
+    repeated = set(find_repeated(notes, work).tolist())
     wanted: dict[int, dict[int, str]] = {}
     for own in links:
         for link in own.values():

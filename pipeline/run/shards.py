@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from pipeline.config import Config
 from pipeline.doc import Doc
 from pipeline.errors import InputRejectedError
 from pipeline.passes.duplicates import Link, read_links
 from pipeline.passes.tally import TemplateTally
 from pipeline.pipe import Pipeline, batches
 from pipeline.readers import Rejection, read_piece
-from pipeline.readers.sources import Piece, cut_file
+from pipeline.readers.cuts import cut_file
+from pipeline.readers.sources import Piece
+from pipeline.run.watch import Progress
 from pipeline.weights import checksum
 from pipeline.writers import ShardWriter
 
@@ -29,9 +33,6 @@ MAX_SHARD_BYTES = 64 << 20
 N_SHARDS_AIMED_AT = 64
 _COMPRESSION_RATIO = 4
 """A compressed byte stands for about so many of text."""
-
-Progress = Callable[[int, int], None]
-"""Is told of documents and bytes of input that were done."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,10 @@ def _weigh(piece: Piece) -> int:
     return piece.n_bytes * (_COMPRESSION_RATIO if piece.compression else 1)
 
 
-def plan_shards(files: Sequence[Piece]) -> list[Shard]:
-    """Cut the input into shards; nothing but the files' order and sizes decides.
+def plan_shards(files: Sequence[Piece], progress: Progress = lambda n_docs, n_bytes: None) -> list[Shard]:
+    """Cut the input into shards; nothing but the files' order and bytes decides.
 
-    A shard holds whole files up to a target size, or a range of lines of a large JSONL file.
+    A shard holds whole files up to a target size, or a range of rows of a large JSONL, CSV or Parquet file.
     """
     total = sum(_weigh(file) for file in files)
     target = min(max(total // N_SHARDS_AIMED_AT, MIN_SHARD_BYTES), MAX_SHARD_BYTES)
@@ -73,6 +74,7 @@ def plan_shards(files: Sequence[Piece]) -> list[Shard]:
     weight = 0
     for file in files:
         for piece in cut_file(file, target):
+            progress(0, piece.n_bytes)
             if pending and weight + _weigh(piece) > target:
                 shards.append(Shard(len(shards), tuple(pending)))
                 pending, weight = [], 0
@@ -183,6 +185,21 @@ def id_digest(doc_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(doc_id.encode("utf-8", "replace"), digest_size=8).digest(), "little")
 
 
+class _Meter:
+    """A hash that counts what it is fed with."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self.n_bytes = 0
+
+    def update(self, data: bytes) -> None:
+        self._digest.update(data)
+        self.n_bytes += len(data)
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
 class ShardRun:
     """One shard on its way through the pipeline, counted as it goes.
 
@@ -208,6 +225,8 @@ class ShardRun:
         self._shard = shard
         self._pipeline = pipeline
         self._progress = progress
+        self._meter = _Meter()
+        self._n_told = 0
         self._tally = _Tally()
         self._rejections: list[tuple[int, Rejection]] = []
 
@@ -218,16 +237,19 @@ class ShardRun:
 
     def _read(self) -> Iterator[Doc]:
         """Yield the documents; keep the rejections."""
-        digest = hashlib.sha256()
         for piece in self._shard.pieces:
-            for read in read_piece(piece, digest):
+            for read in read_piece(piece, self._meter):
                 self.note.n_read += 1
                 if isinstance(read, Doc):
                     yield from self._place(read)
                 else:
                     self._rejections.append((self.note.n_read, read))
-            self._progress(0, piece.n_bytes)
-        self.note.input_sha256 = digest.hexdigest()
+        self.note.input_sha256 = self._meter.hexdigest()
+
+    def _tell(self, n_docs: int, n_bytes: int) -> None:
+        """Tell of documents that were done, and of bytes since it was last told."""
+        self._progress(n_docs, n_bytes - self._n_told)
+        self._n_told = n_bytes
 
     def _place(self, doc: Doc) -> Iterator[Doc]:
         """Tell a document its position and whether it is a duplicate; drop it if duplicates are."""
@@ -262,15 +284,24 @@ class ShardRun:
                 self.positions.append(doc.meta["position"])
                 self.note.n_written += 1
                 yield doc
-            self._progress(len(batch), 0)
+            self._tell(len(batch), self._meter.n_bytes)
+        self._tell(0, self._shard.n_bytes)  # some of them were perhaps not to be read
         self.note.n_rejected, self.note.n_dropped = len(self._rejections), len(self.dropped)
         self.note.counts = self._tally.to_dict()
 
 
 def sync(path: Path) -> None:
-    """Make sure that a file's bytes are on disk before its name says so."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Make sure that a file's bytes, or a folder's names, are on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def draft_path(folder: Path, name: str) -> Path:
+    """A name for an unfinished file; nobody else has it, not even another worker at the same shard."""
+    return folder / f"{name}.{uuid.uuid4().hex}.tmp"
 
 
 def annotate_shard(
@@ -296,7 +327,7 @@ def annotate_shard(
     """
     run = ShardRun(shard, pipeline, progress, _links_of(shard, pipeline, work))
     names = [f"{table}-{shard.name}.{file_format}" for table in ("documents", "sentences")]
-    drafts = [work / f"{name}.tmp" for name in names]
+    drafts = [draft_path(work, name) for name in names]
     with ShardWriter(drafts[0], drafts[1], file_format, keep_source=keep_source) as writer:
         for doc in run.annotate():
             writer.write(doc)
@@ -307,16 +338,26 @@ def annotate_shard(
             draft.replace(out / name)
         else:
             draft.unlink()
-    (work / f"{shard.name}.rejected.jsonl").write_bytes(b"".join(row.to_json() for row in run.rejections))
-    np.array(run.id_digests, dtype=np.uint64).tofile(work / f"{shard.name}.ids")
-    if pipeline.config.duplicates.is_on:
-        np.array(run.positions, dtype=np.int64).tofile(work / f"{shard.name}.positions")
-        dropped = b"".join(orjson.dumps(row) + b"\n" for row in run.dropped)
-        (work / f"{shard.name}.dropped.jsonl").write_bytes(dropped)
-    if pipeline.config.templates.is_on:
-        (work / f"{shard.name}.templates.json").write_bytes(run.templates.to_json())
+    for suffix, data in _aside(run, pipeline.config).items():
+        write_whole(work / f"{shard.name}.{suffix}", data)
+    for folder in (out, work):
+        sync(folder)  # or the note might outlive, in a power cut, the names of what it notes
     write_whole(work / f"{shard.name}.json", orjson.dumps(run.note.to_dict()))
     return run.note
+
+
+def _aside(run: ShardRun, config: Config) -> dict[str, bytes]:
+    """What the end of the run needs of a shard besides its files, by suffix."""
+    found = {
+        "rejected.jsonl": b"".join(row.to_json() for row in run.rejections),
+        "ids": np.array(run.id_digests, dtype=np.uint64).tobytes(),
+    }
+    if config.duplicates.is_on:
+        found["positions"] = np.array(run.positions, dtype=np.int64).tobytes()
+        found["dropped.jsonl"] = b"".join(orjson.dumps(row) + b"\n" for row in run.dropped)
+    if config.templates.is_on:
+        found["templates.json"] = run.templates.to_json()
+    return found
 
 
 FIRST_PASS = "first"
@@ -334,7 +375,7 @@ def _links_of(shard: Shard, pipeline: Pipeline, work: Path) -> Mapping[int, Link
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is either there as a whole or not at all."""
-    draft = path.with_name(path.name + ".tmp")
+    draft = draft_path(path.parent, path.name)
     draft.write_bytes(data)
     sync(draft)
     draft.replace(path)

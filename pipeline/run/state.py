@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,17 +18,25 @@ import orjson
 from pipeline import __version__
 from pipeline.config import Config
 from pipeline.errors import PipelineError
-from pipeline.readers.sources import Listing
+from pipeline.readers.sources import Listing, Piece
 from pipeline.run.shards import Shard, ShardNote, input_digest, write_whole
 from pipeline.weights import checksum, model_digest
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 WORK = ".zhcorpus"
 SPOOL = ".zhcorpus-stdin"
 MANIFEST = "manifest.json"
 _STATE = "state.json"
+_PLAN = "plan.json"
 _OURS = re.compile(
     r"(?:documents|sentences)-\d{5,}\.(?:parquet|jsonl)|rejected\.jsonl|manifest\.json|report\.html|templates\.jsonl|dropped\.jsonl"
 )
+_N_HASHERS = 8
+"""Threads that check files; hashing frees the interpreter, and a network's files are read faster side by side."""
 _LIBRARIES = ("numpy", "numba", "opencc-python-reimplemented", "pyarrow", "rensa", "resiliparse")
 """Libraries whose version may show in the output."""
 
@@ -39,8 +50,13 @@ def fingerprint(config: Config, file_format: str, *, keep_source: bool) -> dict[
         "templates": None if config.templates.file is None else checksum(config.templates.file),
         "user_words": None if config.segment.user_words is None else checksum(config.segment.user_words),
         "models": {name: model_digest(folder) for name, folder in config.model_folders().items()},
-        "versions": {"zhcorpus": __version__, **{name: version(name) for name in _LIBRARIES}},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """The versions of what may show in the output."""
+    return {"zhcorpus": __version__, **{name: version(name) for name in _LIBRARIES}}
 
 
 def _input_state(listing: Listing) -> list[list[Any]]:
@@ -63,6 +79,8 @@ class RunState:
         The run's `fingerprint`.
     notes : dict of int to ShardNote
         Shards that are whole.
+    shards : list of Shard
+        All of the run.
     is_complete : bool
         Whether an earlier run finished with the same input, config and models.
     message : str
@@ -74,6 +92,7 @@ class RunState:
     out: Path
     made_of: dict[str, Any]
     notes: dict[int, ShardNote]
+    shards: list[Shard] = field(default_factory=list)
     is_complete: bool = False
     message: str = ""
     is_same: bool = False
@@ -84,38 +103,56 @@ class RunState:
         return self.out / WORK
 
 
-def open_run(out: Path, made_of: dict[str, Any], listing: Listing, shards: Sequence[Shard], *, fresh: bool) -> RunState:
+def open_run(
+    out: Path, made_of: dict[str, Any], listing: Listing, plan: Callable[[], list[Shard]], *, fresh: bool
+) -> RunState:
     """Find out what of an earlier run still holds, and clear away what does not.
 
-    Raises
-    ------
-    PipelineError
-        If `out` is no folder or can't be written.
+    Parameters
+    ----------
+    out : Path
+    made_of : dict
+    listing : Listing
+    plan : callable
+        Cuts the input into shards; a large one takes its time, so that an interrupted run keeps its plan.
+    fresh : bool
     """
     state = RunState(out, made_of, {})
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PipelineError(f"--out {out} can't be made: {error.strerror}") from error
     key = orjson.loads(orjson.dumps({"made_of": made_of, "input": _input_state(listing)}))
     if fresh:
         remove_run(out)
     elif (out / WORK / _STATE).is_file():
         _resume(state, key)
     elif (out / MANIFEST).is_file():
-        _compare_complete(state, shards)
+        state.shards = plan()
+        _compare_complete(state)
     if not state.is_complete:
-        _begin(state, key)
+        _begin(state, key, plan)
     return state
 
 
-def _begin(state: RunState, key: dict[str, Any]) -> None:
+def _begin(state: RunState, key: dict[str, Any], plan: Callable[[], list[Shard]]) -> None:
     if not state.is_same:
         remove_run(state.out)
+    state.shards = state.shards or plan()
     state.work.mkdir(exist_ok=True)
     for draft in state.work.glob("*.tmp"):
         draft.unlink()
+    write_whole(state.work / _PLAN, orjson.dumps([asdict(shard) for shard in state.shards], default=str))
     write_whole(state.work / _STATE, orjson.dumps(key))
+
+
+def _read_plan(path: Path) -> list[Shard]:
+    """Get the shards of an interrupted run; none if they can't be read."""
+    try:
+        rows = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return []
+    return [Shard(row["index"], tuple(_read_piece(piece) for piece in row["pieces"])) for row in rows]
+
+
+def _read_piece(row: dict[str, Any]) -> Piece:
+    return Piece(**{**row, "path": Path(row["path"]), "groups": row["groups"] and tuple(row["groups"])})
 
 
 def _resume(state: RunState, key: dict[str, Any]) -> None:
@@ -126,27 +163,28 @@ def _resume(state: RunState, key: dict[str, Any]) -> None:
         state.message = f"{changed} changed since the interrupted run: starting anew"
         return
     state.is_same = True
-    for path in sorted(state.work.glob("[0-9]*.json")):
-        note = _read_json(path)
-        if note and all(_is_whole(state.out / name, digest) for name, digest in note["files"].items()):
+    state.shards = _read_plan(state.work / _PLAN)
+    found = [note for path in sorted(state.work.glob("[0-9]*.json")) if (note := _read_json(path))]
+    for note, is_whole in zip(found, _are_whole(state.out, [note["files"] for note in found]), strict=True):
+        if is_whole:
             state.notes[note["index"]] = ShardNote(**note)
     state.message = f"resuming: {len(state.notes)} shards are done" if state.notes else ""
 
 
-def _compare_complete(state: RunState, shards: Sequence[Shard]) -> None:
+def _compare_complete(state: RunState) -> None:
     """Tell whether the finished run in the folder is the one that is asked for."""
     manifest = _read_json(state.out / MANIFEST)
     if manifest is None or {name: manifest.get(name) for name in state.made_of} != state.made_of:
         state.message = "config, models or versions changed since the earlier run: starting anew"
         return
     notes = [ShardNote(**note) for note in manifest["shards"]]
-    if len(notes) != len(shards) or any(
+    if len(notes) != len(state.shards) or any(
         note.origins != shard.origins or note.n_bytes != shard.n_bytes or note.input_sha256 != input_digest(shard)
-        for note, shard in zip(notes, shards, strict=True)
+        for note, shard in zip(notes, state.shards, strict=True)
     ):
         state.message = "input changed since the earlier run: starting anew"
         return
-    if not all(_is_whole(state.out / name, digest) for note in notes for name, digest in note.files.items()):
+    if not all(_are_whole(state.out, [note.files for note in notes])):
         state.message = "files of the earlier run are missing or damaged: starting anew"
         return
     state.notes = {note.index: note for note in notes}
@@ -154,8 +192,14 @@ def _compare_complete(state: RunState, shards: Sequence[Shard]) -> None:
     state.message = "nothing to do: the corpus is complete, and input, config and models are the same"
 
 
-def _is_whole(path: Path, digest: str) -> bool:
-    return path.is_file() and checksum(path) == digest
+def _are_whole(out: Path, groups: Sequence[Mapping[str, str]]) -> list[bool]:
+    """Tell of each group of files whether all of them are there with the digests that were noted."""
+
+    def is_whole(group: Mapping[str, str]) -> bool:
+        return all((out / name).is_file() and checksum(out / name) == digest for name, digest in group.items())
+
+    with ThreadPoolExecutor(_N_HASHERS) as pool:
+        return list(pool.map(is_whole, groups))
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
@@ -166,11 +210,44 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+@contextlib.contextmanager
+def only_run(out: Path) -> Iterator[None]:
+    """Keep a second run out of a folder; where folders can't be locked (Windows, some networks), take care oneself.
+
+    Raises
+    ------
+    PipelineError
+        If another run is at work in `out`.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise PipelineError(f"--out {out}: another run is at work in this folder; let it end, or end it") from error
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)  # and the lock with it, as at any death of this process
+
+
 def remove_run(out: Path) -> None:
     """Delete what a run leaves in `out`, and nothing else; the card only if a manifest shows that it is ours."""
     if (out / MANIFEST).is_file() or (out / WORK).is_dir():
         (out / "README.md").unlink(missing_ok=True)
+    (out / WORK / _STATE).unlink(missing_ok=True)
     for path in out.iterdir():
         if path.is_file() and _OURS.fullmatch(path.name):
             path.unlink()
+    remove_work(out)
+
+
+def remove_work(out: Path) -> None:
+    """Delete the folder of unfinished things; what says that there is something to resume goes first."""
+    (out / WORK / _STATE).unlink(missing_ok=True)
     shutil.rmtree(out / WORK, ignore_errors=True)

@@ -1,0 +1,79 @@
+"""What is done with shards, whatever engine hands them out."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.config import Config
+from pipeline.errors import PipelineError
+from pipeline.pipe import Pipeline
+from pipeline.run.shards import Shard, ShardNote, annotate_shard
+from pipeline.run.watch import Progress
+from pipeline.weights import model_digest
+
+Work = Callable[[Shard, Progress], Any]
+"""What is done with each shard."""
+
+
+class Task(Protocol):
+    """What a worker is sent: it must survive pickling, and `open` loads what it needs, once a process."""
+
+    def open(self) -> Work:
+        """Get ready; get what does a shard."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """To annotate shards: what a worker needs besides the shard.
+
+    Parameters
+    ----------
+    config : Config
+    out, work : Path
+        Absolute: a worker may run elsewhere.
+    file_format : str
+    keep_source : bool
+    models : mapping of str to str
+        Digest of each stage's model, which the worker must find, too.
+    """
+
+    config: Config
+    out: Path
+    work: Path
+    file_format: str
+    keep_source: bool
+    models: Mapping[str, str]
+
+    def open(self) -> Callable[[Shard, Progress], ShardNote]:
+        """Load the models.
+
+        Raises
+        ------
+        PipelineError
+            If the output folder or the models are not the ones that the run was begun with.
+        """
+        self._check()
+        pipeline = Pipeline(self.config)
+
+        def annotate(shard: Shard, progress: Progress) -> ShardNote:
+            return annotate_shard(
+                shard, pipeline, self.out, self.work, self.file_format, progress, keep_source=self.keep_source
+            )
+
+        return annotate
+
+    def _check(self) -> None:
+        if not self.work.is_dir():
+            raise PipelineError(
+                f"{socket.gethostname()} has no folder {self.work}; --out must lie on a filesystem that all nodes share"
+            )
+        for name, folder in self.config.model_folders().items():
+            if name in self.models and model_digest(folder) != self.models[name]:
+                raise PipelineError(
+                    f"{socket.gethostname()} has another model in {folder} than the run was begun with; "
+                    "install the same one on all nodes"
+                )
