@@ -229,12 +229,12 @@ def summary_of(report: Figures) -> Figures:
     return {"notes": report["notes"], "parts": parts}
 
 
-def format_report(report: Figures) -> str:
-    """A report in Markdown: what the terminal shows and the card keeps."""
+def format_report(report: Figures, *, names_publishers: bool = True) -> str:
+    """A report in Markdown: what the terminal shows, and, without the names of publishers, the card keeps."""
     lines = [*(f"- {note}" for note in report["notes"]), ""] if report["notes"] else []
     for name, part in report["parts"].items():
         lines += [f"### {name}", "", _headline(part), "", *_class_table(part), ""]
-        lines += [*_confusion_table(part), *_publisher_table(part), *_curve_lines(part)]
+        lines += [*_confusion_table(part), *(_publisher_table(part) if names_publishers else ()), *_curve_lines(part)]
     if "n_doubtful" in report:
         lines.append(f"{report['n_doubtful']} doubtful labels to look at: `{DOUBTFUL}`. All figures: `{FIGURES}`.")
     return "\n".join(lines).rstrip()

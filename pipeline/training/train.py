@@ -110,7 +110,7 @@ def train_classifier(
     about = {"data": sources, "n_pages": len(pages), "seed": seed, "figures": figures, "report": summary_of(report)}
     drop_report(out)
     meta = save_classifier(fitted.classifier, out, about)
-    card = f"{write_card(meta)}\n## Report\n\n{format_report(report)}\n"
+    card = f"{write_card(meta)}\n## Report\n\n{format_report(report, names_publishers=False)}\n"
     (out / "CARD.md").write_text(card, encoding="utf-8")
     write_report(out, report, doubtful)
     return report
