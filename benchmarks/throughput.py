@@ -140,7 +140,7 @@ def peer_work() -> list[Work]:
         Work("spacy_pkuseg {}, words", 0.5, ("spacy_pkuseg",), program="spacy-pkuseg", beside="words", **text),
         Work(f"datatrove {{}}: {quality}", 16, ("datatrove-filter",), beside="fast", **trove),
         Work(f"datatrove {{}}: {lines}", 8, ("datatrove-lines",), **trove),
-        Work(f"datatrove {{}}: {sentences}", 1, ("datatrove-sentences",), **trove),
+        Work(f"datatrove {{}}: {sentences}", 3, ("datatrove-sentences",), **trove),
         Work(f"Data-Juicer {{}}: {recipe}", 4, ("data-juicer",), beside="fast", **juicer),
         Work("trafilatura {}, HTML", 4, ("trafilatura",), program="trafilatura", **html),
         Work("jusText {}, HTML", 8, ("jusText",), program="jusText", **html),
