@@ -88,10 +88,6 @@ class Coded:
         names: tuple[str | None, ...] = (*self.names, None)
         return [names[code] for code in self.codes.tolist()]
 
-    def count(self, name: str) -> int:
-        """How often `name` stands in the layer."""
-        return int(np.count_nonzero(self.codes == self.names.index(name)))
-
 
 def no_edits() -> IntArray:
     """The edits of a text that equals its source: shape (0, 4)."""

@@ -104,6 +104,24 @@ def count_ngrams(length: int, reach: int) -> int:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _list_rows(points: Points, start: int, end: int, shift: Any, reach: int, rows: NDArray[Any]) -> int:
+    """Write the table rows of a span's n-grams in reading order; get how many there are."""
+    length = end - start
+    n_rows = 0
+    for i in range(-1, length + 1):
+        if reach > 0 and i >= reach and i < length - reach:
+            continue
+        state = np.uint64(0)
+        for n in range(min(MAX_ORDER, length + 1 - i)):
+            state = _step(state, _padded(points, start, end, i + n))
+            if n == 0 and (i < 0 or i >= length):
+                continue
+            rows[n_rows] = _row(state, shift)
+            n_rows += 1
+    return n_rows
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def hash_ngrams(
     points: Points, spans: IntArray, bits: int, reach: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
@@ -133,39 +151,10 @@ def hash_ngrams(
     indices = np.empty(indptr[-1], dtype=np.int32)
     values = np.empty(indptr[-1], dtype=np.float64)
     for s in range(len(spans)):
-        start, end = spans[s, 0], spans[s, 1]
-        length = end - start
-        at = indptr[s]
-        for i in range(-1, length + 1):
-            if reach > 0 and i >= reach and i < length - reach:
-                continue
-            state = np.uint64(0)
-            for n in range(min(MAX_ORDER, length + 1 - i)):
-                state = _step(state, _padded(points, start, end, i + n))
-                if n == 0 and (i < 0 or i >= length):
-                    continue
-                indices[at] = _row(state, shift)
-                at += 1
-        values[indptr[s] : at] = 1.0 / np.sqrt(max(at - indptr[s], 1))
+        first, last = indptr[s], indptr[s + 1]
+        _list_rows(points, spans[s, 0], spans[s, 1], shift, reach, indices[first:last])
+        values[first:last] = 1.0 / np.sqrt(max(last - first, 1))
     return indptr, indices, values
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _list_rows(points: Points, start: int, end: int, shift: Any, reach: int, rows: NDArray[np.int64]) -> int:
-    """Write the table rows of a span's n-grams in reading order; get how many there are."""
-    length = end - start
-    n_rows = 0
-    for i in range(-1, length + 1):
-        if reach > 0 and i >= reach and i < length - reach:
-            continue
-        state = np.uint64(0)
-        for n in range(min(MAX_ORDER, length + 1 - i)):
-            state = _step(state, _padded(points, start, end, i + n))
-            if n == 0 and (i < 0 or i >= length):
-                continue
-            rows[n_rows] = _row(state, shift)
-            n_rows += 1
-    return n_rows
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -14,7 +14,7 @@ from pipeline.writers.columns import DOCUMENTS, SENTENCES, Tables, make_tables
 from pipeline.writers.jsonl import to_json_lines
 
 FORMATS = ("parquet", "jsonl")
-MAX_GROUP_CHARS = 2_000_000
+MAX_GROUP_CHARS = 1_000_000
 """Documents are written in groups of about so many code points, whatever the batches they came in."""
 
 
