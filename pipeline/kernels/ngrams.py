@@ -15,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.doc import FloatArray, IntArray
+from pipeline.kernels.prefetch import prefetch
 
 Points = NDArray[np.uint32]
 
@@ -103,21 +104,56 @@ def count_ngrams(length: int, reach: int) -> int:
     return total - 2 * (length >= 0)  # the markers alone say nothing
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _list_rows(points: Points, start: int, end: int, shift: Any, reach: int, rows: NDArray[Any]) -> int:
-    """Write the table rows of a span's n-grams in reading order; get how many there are."""
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _list_edge(points: Points, start: Any, end: Any, i: Any, shift: Any, rows: NDArray[Any], n_rows: Any) -> Any:
+    """Write the table rows of the n-grams that begin at `i`, near an edge of the span; get how many there are now."""
     length = end - start
-    n_rows = 0
-    for i in range(-1, length + 1):
-        if reach > 0 and i >= reach and i < length - reach:
+    state = np.uint64(0)
+    for n in range(min(MAX_ORDER, length + 1 - i)):
+        state = _step(state, _padded(points, start, end, i + n))
+        if n == 0 and (i < 0 or i >= length):
             continue
-        state = np.uint64(0)
-        for n in range(min(MAX_ORDER, length + 1 - i)):
-            state = _step(state, _padded(points, start, end, i + n))
-            if n == 0 and (i < 0 or i >= length):
-                continue
-            rows[n_rows] = _row(state, shift)
-            n_rows += 1
+        rows[n_rows] = _row(state, shift)
+        n_rows += 1
+    return n_rows
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _list_inner(
+    points: Points, first: Any, last: Any, shift: Any, rows: NDArray[Any], n_rows: Any, table: NDArray[Any]
+) -> Any:
+    """Write the table rows of the n-grams that begin from `first` to before `last`, all of them within the span."""
+    for i in range(first, last):
+        one = _step(np.uint64(0), points[i])
+        two = _step(one, points[i + 1])
+        three = _step(two, points[i + 2])
+        four = _step(three, points[i + 3])
+        rows[n_rows], rows[n_rows + 1] = _row(one, shift), _row(two, shift)
+        rows[n_rows + 2], rows[n_rows + 3] = _row(three, shift), _row(four, shift)
+        for n in range(MAX_ORDER):
+            prefetch(table, np.int64(rows[n_rows + n]))
+        n_rows += MAX_ORDER
+    return n_rows
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def list_rows(
+    points: Points, start: int, end: int, shift: Any, reach: int, rows: NDArray[Any], table: NDArray[Any]
+) -> int:
+    """Write the table rows of a span's n-grams in reading order, and fetch them; get how many there are."""
+    length = end - start
+    n_inner = max(length - MAX_ORDER + 1, 0)  # so many places have all four n-grams within the span
+    head, skip_from, skip_to = n_inner, n_inner, n_inner
+    if reach > 0 and length > 2 * reach:
+        head, skip_from, skip_to = min(reach, n_inner), reach, length - reach
+    n_rows = _list_edge(points, start, end, -1, shift, rows, 0)
+    n_rows = _list_inner(points, start, start + head, shift, rows, n_rows, table)
+    for i in range(head, skip_from):
+        n_rows = _list_edge(points, start, end, i, shift, rows, n_rows)
+    tail = max(n_inner, skip_to)
+    n_rows = _list_inner(points, start + skip_to, start + tail, shift, rows, n_rows, table)
+    for i in range(tail, length + 1):
+        n_rows = _list_edge(points, start, end, i, shift, rows, n_rows)
     return n_rows
 
 
@@ -144,7 +180,7 @@ def hash_ngrams(
         Columns in reading order; one that repeats is there as often (scipy adds them up).
     values : ndarray of float64, shape (n_ngrams,)
     """
-    shift = np.uint64(64 - bits)
+    shift, no_table = np.uint64(64 - bits), np.empty((1, 1), dtype=np.int16)
     indptr = np.zeros(len(spans) + 1, dtype=np.int64)
     for s in range(len(spans)):
         indptr[s + 1] = indptr[s] + count_ngrams(spans[s, 1] - spans[s, 0], reach)
@@ -152,7 +188,7 @@ def hash_ngrams(
     values = np.empty(indptr[-1], dtype=np.float64)
     for s in range(len(spans)):
         first, last = indptr[s], indptr[s + 1]
-        _list_rows(points, spans[s, 0], spans[s, 1], shift, reach, indices[first:last])
+        list_rows(points, spans[s, 0], spans[s, 1], shift, reach, indices[first:last], no_table)
         values[first:last] = 1.0 / np.sqrt(max(last - first, 1))
     return indptr, indices, values
 
@@ -183,7 +219,7 @@ def sum_spans(points: Points, spans: IntArray, table: NDArray[Any], reach: int, 
         longest = max(longest, spans[s, 1] - spans[s, 0])
     rows = np.empty(MAX_ORDER * (longest + 2), dtype=np.int64)
     for s in range(len(spans)):
-        n_rows = _list_rows(points, spans[s, 0], spans[s, 1], shift, reach, rows)
+        n_rows = list_rows(points, spans[s, 0], spans[s, 1], shift, reach, rows, table)
         total = sums[s]
         r = 0
         while r + 4 <= n_rows:  # four at a time: the sums are loaded and stored a quarter as often

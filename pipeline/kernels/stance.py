@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.doc import FloatArray, IntArray
-from pipeline.kernels.ngrams import MAX_ORDER, Points, _list_rows, _norms, _sum_type
+from pipeline.kernels.ngrams import MAX_ORDER, Points, _norms, _sum_type, list_rows
 
 PLACED = ("strongest", "weakest", "above", "below", "head", "tail")
 """Of the n-grams that begin at one place: the largest and smallest sum, all above and all below zero, near each end."""
@@ -88,7 +88,7 @@ def sum_placed(
     after = np.zeros((placed.shape[1], longest + 3), dtype=sums.dtype)
     for s in range(len(spans)):
         length = spans[s, 1] - spans[s, 0]
-        _list_rows(points, spans[s, 0], spans[s, 1], shift, reach, rows)
+        list_rows(points, spans[s, 0], spans[s, 1], shift, reach, rows, table)
         n_places = _sum_places(table, rows, length, reach, sums[s], after)
         norm = np.float32(1.0 / math.sqrt(MAX_ORDER * length + 2.0))
         for k in range(placed.shape[1]):
