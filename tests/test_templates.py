@@ -25,13 +25,14 @@ from pipeline.kernels.support import (
     MAX_AFTER,
     MAX_BEFORE,
     MAX_EXTRA,
+    MIN_EXTRA,
     SUPPORT_COLUMNS,
     find_text_lines,
     support_log_odds,
 )
 from pipeline.passes import TemplatesConfig, make_templates
 from pipeline.passes.count import count_templates
-from pipeline.passes.scan import key_sources, open_scans, scan_pieces
+from pipeline.passes.scan import key_sources, name_hash, open_scans, scan_pieces
 from pipeline.passes.tally import to_lines
 from pipeline.passes.templates import TemplateTable, add_support, read_templates
 from pipeline.readers.sources import Piece, list_input
@@ -229,19 +230,19 @@ def test_a_line_that_clean_joins_or_moves_keeps_its_support(tmp_path: Path) -> N
 
 @given(
     st.lists(
-        st.tuples(*[st.floats(0, 1, width=32)] * len(SUPPORT_COLUMNS), st.floats(-20, 20, width=32)),
+        st.tuples(*[st.floats(0, 8, width=32)] * len(SUPPORT_COLUMNS)),
         min_size=1,
         max_size=20,
     )
 )
 def test_support_adds_within_bounds_and_nothing_where_nothing_is_known(rows: list[tuple[float, ...]]) -> None:
     values = np.array(rows, dtype=np.float32)
-    extra = support_log_odds(values[:, :-1], values[:, -1])
+    extra = support_log_odds(values)
     assert extra.dtype == np.float32
     assert (extra <= MAX_EXTRA).all()
     assert (extra[values[:, 0] > 0] >= 0).all()
-    unknown = values[:, :-1] * 0
-    assert not support_log_odds(unknown, values[:, -1]).any()
+    unknown = values * 0
+    assert not support_log_odds(unknown).any()
 
 
 @pytest.fixture
@@ -539,13 +540,64 @@ def test_running_text_beside_a_line_bounds_what_support_adds() -> None:
     columns = dict.fromkeys(SUPPORT_COLUMNS, 0.0) | {
         "share": 1.0,
         "log_documents": 5.0,
+        "log_pages": 5.0,
         "enclosed": 1.0,
         "company": 1.0,
     }
     places = [{}, {"after": 1.0}, {"before": 1.0}, {"after": 1.0, "solid": 1.0}]
     rows = np.array([list((columns | place).values()) for place in places], dtype=np.float32)
-    extra = support_log_odds(rows, np.zeros(len(rows), dtype=np.float32))
+    extra = support_log_odds(rows)
     assert extra.tolist() == [MAX_EXTRA, MAX_AFTER, MAX_BEFORE, MAX_EXTRA]
+
+
+def extra_of(*rows: dict[str, float]) -> list[float]:
+    """What support adds to lines of which some columns are known."""
+    blank = dict.fromkeys(SUPPORT_COLUMNS, 0.0)
+    values = np.array([list((blank | row).values()) for row in rows], dtype=np.float32)
+    return [round(float(extra), 4) for extra in support_log_odds(values)]
+
+
+def line_of(n_documents: int, n_pages: int, **columns: float) -> dict[str, float]:
+    """A line on some of a publisher's pages, among others that recur."""
+    share, documents, pages = n_documents / n_pages, float(np.log(n_documents)), float(np.log(n_pages))
+    return {
+        "share": share,
+        "log_documents": documents,
+        "log_pages": pages,
+        "company": 1.0,
+        "enclosed": share,
+        **columns,
+    }
+
+
+def test_support_speaks_the_louder_the_more_pages_have_the_line() -> None:
+    few, many, most, every = extra_of(*(line_of(n, 12) for n in (2, 8, 10, 12)))
+    assert 0 == few < many < most <= every == MAX_EXTRA
+    assert 0 < extra_of(line_of(2, 2))[0] < every
+
+
+def test_a_rare_line_of_a_large_publisher_is_as_rare_as_one_of_a_smaller() -> None:
+    small, large = extra_of(line_of(3, 30), line_of(3000, 30000))
+    assert small == large == 0
+
+
+def test_a_line_without_support_is_not_given_up_where_little_is_known() -> None:
+    pages = [{"log_pages": float(np.log(n))} for n in (1, 2, 4, 12, 30, 30000)]
+    alone = extra_of(*pages)
+    assert alone[0] == 0
+    assert alone == sorted(alone, reverse=True)
+    assert alone[-1] == alone[-2] >= MIN_EXTRA
+    beside = extra_of(*({**page, "company": 1.0} for page in pages[1:]))
+    assert all(one > other for one, other in zip(beside, alone[1:], strict=True))
+
+
+def test_two_pages_are_enough_for_a_template_and_one_says_nothing(tmp_path: Path) -> None:
+    rows = [{"id": f"d{i}", "publisher": "小刊", "text": f"{own_text(i)}\n小刊的版权声明"} for i in range(2)]
+    rows.append({"id": "x", "publisher": "独页", "text": f"{own_text(9)}\n独页的版权声明"})
+    table = count(tmp_path, rows)
+    assert supports(table, "小刊", ["小刊的版权声明"]) == [1]
+    (doc,) = add_support(table, [cleaned(rows[2]["text"], publisher="独页")])
+    assert not support_log_odds(doc.meta["templates"]).any()
 
 
 def test_templates_survive_their_file(tmp_path: Path) -> None:
@@ -556,4 +608,5 @@ def test_templates_survive_their_file(tmp_path: Path) -> None:
     again = read_templates(path)
     np.testing.assert_array_equal(again.rows["key"], table.rows["key"])
     np.testing.assert_array_equal(again.rows["publisher"], table.rows["publisher"])
+    assert again.n_documents(name_hash("某刊")) == table.n_documents(name_hash("某刊")) == 6
     assert again.names == {key: name for key, name in table.names.items() if key in set(table.rows["publisher"])}

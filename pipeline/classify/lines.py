@@ -120,7 +120,7 @@ class LineModel:
         caution = np.where(is_long, CAUTION, np.float32(0))
         log_odds = np.asarray(self.second.decide(blocks, n_lines)[:, 0] - caution, dtype=np.float32)
         if table.support is not None:
-            log_odds = log_odds + support_log_odds(table.support, log_odds)
+            log_odds = log_odds + support_log_odds(table.support)
         if table.links is not None:
             log_odds = log_odds + link_log_odds(table.links) * (near[:, _ENDS_STOP] == 0)
         is_settled = (log_odds >= SURE) | (is_long & (near[:, _LATIN] <= 0.3))

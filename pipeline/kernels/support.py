@@ -18,7 +18,7 @@ SUPPORT_COLUMNS = (
     "middle",
     "enclosed",
     "company",
-    "framed",
+    "log_pages",
     "after",
     "before",
     "solid",
@@ -26,8 +26,9 @@ SUPPORT_COLUMNS = (
 """What is known of a line: the share of the publisher's documents that have it and the logarithm of their number (both
 0 without a template), whether only its near key recurs, the share of the document's own running text on the side with
 less of it (0 at the margins, 0.5 in the middle), how much support its neighbours on both sides have, which share of its
-neighbours on the better side have any, whether any line of the document has a template, whether the line right above
-it, or right below it, is the document's own running text, and whether it is running text that recurs as it stands.
+neighbours on the better side have any, the logarithm of the number of the publisher's documents (0 if no line of the
+document has a template, or only templates of the corpus), whether the line right above it, or right below it, is the
+document's own running text, and whether it is running text that recurs as it stands.
 
 Running text is the document's own unless its exact key recurs: paragraphs that begin and end alike are a form, not a
 frame."""
@@ -112,6 +113,7 @@ def place_support(
     share: NDArray[np.float64],
     documents: NDArray[np.int64],
     near: NDArray[np.bool_],
+    n_pages: int,
 ) -> FloatArray:
     """Get what is known of every line of a document.
 
@@ -125,6 +127,8 @@ def place_support(
     documents : ndarray of int64, shape (n_lines,)
     near : ndarray of bool, shape (n_lines,)
         Whether only the line's near key has a template.
+    n_pages : int
+        The publisher's documents; 0 if the templates are the corpus's.
 
     Returns
     -------
@@ -136,7 +140,7 @@ def place_support(
     out[has, 1] = np.log(documents[has])
     out[has, 2] = near[has]
     if has.any():
-        out[:, 6] = 1
+        out[:, 6] = np.log(max(n_pages, 1))
         running = _running_text(points, lines, char_classes())
         exact = has & ~near
         out[:, 9] = exact & (running > 0)
@@ -145,60 +149,64 @@ def place_support(
     return out
 
 
-LOG_ODDS_CAP = 8.0
-"""A line's own log-odds count as if they were no further from 0."""
-
 MAX_EXTRA, MAX_LONE = 5.0, 1.0
-"""What support adds at most to a line, and to one none of whose neighbours has any: frames recur in blocks; what recurs
-alone is rather a slogan, a series' heading, a line of dialogue. Support alone does not overrule a clear verdict."""
+"""What support adds at most to a line, and to one none of whose neighbours has any, or that has it from the corpus
+alone: frames recur in blocks; what recurs alone is rather a slogan, a series' heading, a line of dialogue. Support
+alone does not overrule a clear verdict."""
 
 MAX_AFTER, MAX_BEFORE = 1.5, 0.0
 """What it adds at most to a line right below the document's own running text, and right above it: there stand what
 closes a notice, its salutation and its headings, which recur as a frame does. Below, running text that itself recurs as
 it stands is no set phrase and has no such bound."""
 
-MIN_EXTRA = -1.0
-"""What a line without support loses at most, where other lines of its document have some; the fit says -2.7, but it
-knows only publishers whose frames recur."""
+MIN_EXTRA = -2.0
+"""What a line without support loses at most."""
 
-_MIDDLE = -4.0
+MAX_LOG_PAGES = float(np.log(30))
+"""More pages of a publisher say no more: the weights were fitted on up to so many. A line on some share of more pages
+counts as if it were on that share of so many."""
+
+MIDDLE = -4.0
 """Chosen, not fitted: what recurs between paragraphs is as often the article's own as an advertisement."""
 
-_BASE, _SHARE, _LOG_DOCUMENTS, _NEAR, _ENCLOSED, _COMPANY, _OWN = -3.75, 3.0, 0.34, -0.6, 4.53, 1.46, -0.13
-_SOLID = 1.0
-"""What running text that recurs as it stands gains, times its share. Chosen, like `MAX_AFTER` and `MAX_BEFORE`, on the
-footers and notices of `tests/test_templates.py`: 36 of 780 footer lines more are found. On the simulated publishers,
-whose articles share long lines by design, 7 of 434 lost lines are due to it."""
-
-_LONE_BASE, _LONE_ENCLOSED = -2.73, 3.61
-"""Fitted by `benchmarks/fit_support.py`: logistic regressions on the lines with and without a template of simulated
-publishers, frames and bodies from the train pages, classified by models that had seen neither; a recurring body line
-counts double. Lines of the body that recur do so on up to half of the publisher's pages."""
+_BASE, _SHARE, _LOG_DOCUMENTS, _LOG_PAGES, _NEAR, _ENCLOSED = -3.04, 3.58, 5.70, -3.78, -2.20, 0.57
+_EVERYWHERE_BASE, _EVERYWHERE_LOG_DOCUMENTS = -0.99, 0.48
+_LONE_BASE, _LONE_COMPANY, _LONE_LOG_PAGES = -0.39, 0.50, -0.42
+"""Fitted by `benchmarks/fit_support.py`: logistic regressions on the lines of simulated publishers of 1 to 30 pages
+that have a template of their publisher, one of the corpus, or none. `benchmarks/templates.md` has what they bring."""
 
 
-def support_log_odds(support: FloatArray, log_odds: FloatArray) -> FloatArray:
+def most_extra(support: FloatArray) -> FloatArray:
+    """What support adds at most to each line: (n_lines,)."""
+    columns = dict(zip(SUPPORT_COLUMNS, support.T, strict=True))
+    is_lone = (columns["company"] == 0) | (columns["log_pages"] == 0)
+    most = np.where(is_lone, MAX_LONE, MAX_EXTRA)
+    most = np.minimum(most, np.where((columns["after"] > 0) & (columns["solid"] == 0), MAX_AFTER, MAX_EXTRA))
+    return np.asarray(np.minimum(most, np.where(columns["before"] > 0, MAX_BEFORE, MAX_EXTRA)), dtype=np.float32)
+
+
+def support_log_odds(support: FloatArray) -> FloatArray:
     """What the support of lines adds to their log-odds of boilerplate.
 
-    A line with a template gains up to `MAX_EXTRA`, or `MAX_LONE`. One without, in a document of which other lines have
-    one, loses up to ``-MIN_EXTRA``: what the frame does to its neighbours must not cost body. All others stay.
+    A line with a template gains up to `most_extra`. One without, in a document of which other lines have one of the
+    publisher's, loses up to ``-MIN_EXTRA``: the more, the more pages the publisher has and the fewer of the lines
+    around it recur. Where nothing is known of the publisher, it stays.
 
     Parameters
     ----------
     support : ndarray of float32, shape (n_lines, len(SUPPORT_COLUMNS))
-    log_odds : ndarray of float32, shape (n_lines,)
-        Of boilerplate, from the line and its neighbourhood.
 
     Returns
     -------
     ndarray of float32, shape (n_lines,)
     """
-    share, log_documents, near, middle, enclosed, company, framed, after, before, solid = support.T
-    own = np.clip(log_odds, -LOG_ODDS_CAP, LOG_ODDS_CAP)
-    extra = _BASE + _SHARE * share + _LOG_DOCUMENTS * log_documents + _NEAR * near + _MIDDLE * middle
-    extra += _ENCLOSED * enclosed + _COMPANY * company + _OWN * own + _SOLID * solid * share
-    most = np.where(company > 0, MAX_EXTRA, MAX_LONE)
-    most = np.minimum(most, np.where((after > 0) & (solid == 0), MAX_AFTER, MAX_EXTRA))
-    most = np.minimum(most, np.where(before > 0, MAX_BEFORE, MAX_EXTRA))
-    extra = np.clip(extra, 0, most)
-    alone = np.clip(_LONE_BASE + _LONE_ENCLOSED * enclosed, MIN_EXTRA, 0) * framed
-    return np.asarray(np.where(share > 0, extra, alone), dtype=np.float32)
+    share, log_documents, near, middle, enclosed, company, log_pages, *_ = support.T
+    pages = np.minimum(log_pages, MAX_LOG_PAGES)
+    documents = log_documents - log_pages + pages
+    known = _BASE + _SHARE * share + _LOG_DOCUMENTS * documents + _LOG_PAGES * pages
+    known += _NEAR * near + _ENCLOSED * enclosed
+    everywhere = _EVERYWHERE_BASE + _EVERYWHERE_LOG_DOCUMENTS * log_documents
+    extra = np.where(log_pages > 0, known, everywhere) + MIDDLE * middle
+    lone = np.clip(_LONE_BASE + _LONE_COMPANY * company + _LONE_LOG_PAGES * pages, MIN_EXTRA, 0)
+    lone = np.where(log_pages > 0, lone, 0)
+    return np.asarray(np.where(share > 0, np.clip(extra, 0, most_extra(support)), lone), dtype=np.float32)

@@ -29,14 +29,15 @@ class TemplatesConfig:
     file : Path or None
         Templates of an earlier run (`templates.jsonl`) to use instead of counting.
     min_documents : int
-        Documents of a publisher that a line must occur in, copies of one document counted once.
+        Documents of a publisher that a line must occur in, copies of one document counted once. How much so few say is
+        weighed by how many documents the publisher has (`support_log_odds`).
     min_share : float
         The share of the publisher's documents that these must be.
     """
 
     enabled: bool = False
     file: Path | None = None
-    min_documents: int = 4
+    min_documents: int = 2
     min_share: float = 0.05
 
     def __post_init__(self) -> None:

@@ -35,6 +35,9 @@ MIN_VARIANTS = 3
 MIN_PUBLISHERS = 3
 """Publishers that a template without a publisher occurs at; `count_support` counts no further."""
 
+MIN_EVERYWHERE = 4
+"""Documents that a template without a publisher occurs in: articles that several publishers print make few."""
+
 MAX_TEMPLATES = 200_000
 """The best supported ones are kept: 48 bytes each."""
 
@@ -165,8 +168,10 @@ def _templates(
     )
     group = scope.group[rows["doc"][first]]
     total = scope.n_docs[group]
-    keep = support >= config.min_documents
-    keep &= n_publishers >= MIN_PUBLISHERS if scope.is_whole else support >= config.min_share * total
+    if scope.is_whole:
+        keep = (support >= max(config.min_documents, MIN_EVERYWHERE)) & (n_publishers >= MIN_PUBLISHERS)
+    else:
+        keep = support >= np.maximum(config.min_documents, config.min_share * total)
     if near:
         keep &= n_variants >= MIN_VARIANTS
     found = np.zeros(int(keep.sum()), dtype=TEMPLATE)

@@ -65,6 +65,14 @@ class TemplateTable:
         at = np.minimum(np.searchsorted(part["key"], keys), len(part) - 1)
         return np.where(part["key"][at] == keys, first + at, -1)
 
+    def n_documents(self, publisher: int) -> int:
+        """How many documents of a publisher were counted; 0 if it has no templates."""
+        start = int(np.searchsorted(self.rows["publisher"], np.uint64(publisher)))
+        if start == len(self.rows) or int(self.rows["publisher"][start]) != publisher:
+            return 0
+        row = self.rows[start]
+        return round(float(row["documents"] / row["share"])) if row["share"] else 0
+
     def records(self) -> Iterable[dict[str, Any]]:
         """The templates as `templates.jsonl` has them, without what the classifier says."""
         for row in self.rows.tolist():
@@ -121,10 +129,6 @@ def _match(table: TemplateTable, publisher: int, keyed: Keyed, first: int, last:
     return np.where(found >= 0, found, loose)
 
 
-def _has_templates(table: TemplateTable, publisher: int) -> bool:
-    return bool(publisher) and any(len(table.of_publisher(publisher, near=near)[1]) for near in (False, True))
-
-
 def add_support(table: TemplateTable, docs: Sequence[Doc]) -> list[Doc]:
     """Get the documents with the support of each of their lines.
 
@@ -138,22 +142,25 @@ def add_support(table: TemplateTable, docs: Sequence[Doc]) -> list[Doc]:
     for d, doc in enumerate(docs):
         first, last = keyed.line_bounds[d : d + 2].tolist()
         publisher = name_hash(doc.meta.get("publisher"))
-        known = publisher if _has_templates(table, publisher) else 0
+        n_pages = table.n_documents(publisher) if publisher else 0
+        known = publisher if n_pages else 0
         everywhere = _match(table, 0, keyed, first, last)
         matched = _match(table, known, keyed, first, last) if known else everywhere
         spans = keyed.lines[first:last] - np.int32(keyed.bounds[d])
-        done.append(_with_support(table, doc, spans, np.stack([matched, everywhere], axis=1)))
+        done.append(_with_support(table, doc, spans, np.stack([matched, everywhere], axis=1), n_pages))
     return done
 
 
-def _with_support(table: TemplateTable, doc: Doc, source_lines: IntArray, matched: NDArray[np.int64]) -> Doc:
+def _with_support(
+    table: TemplateTable, doc: Doc, source_lines: IntArray, matched: NDArray[np.int64], n_pages: int
+) -> Doc:
     sents = np.zeros((0, 2), dtype=np.int32) if doc.sents is None else doc.sents
     points = codepoints(doc.text)
     lines = find_text_lines(points, sents)
     rows = _carry(table, doc, lines, source_lines, matched)
     own = np.ascontiguousarray(rows[:, 0])
     known = table.rows[own] if len(table.rows) else np.zeros(len(rows), dtype=TEMPLATE)
-    support: FloatArray = place_support(points, lines, own, known["share"], known["documents"], known["near"])
+    support: FloatArray = place_support(points, lines, own, known["share"], known["documents"], known["near"], n_pages)
     return doc.extend(meta={**doc.meta, "templates": support, "template_rows": rows})
 
 
