@@ -12,6 +12,7 @@ from conftest import ROOT, cleaned
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pipeline.passes.count
 import pipeline.run.first
 import pipeline.run.shards
 from pipeline.classify import annotate, load_classifier
@@ -548,6 +549,20 @@ def test_running_text_beside_a_line_bounds_what_support_adds() -> None:
     rows = np.array([list((columns | place).values()) for place in places], dtype=np.float32)
     extra = support_log_odds(rows)
     assert extra.tolist() == [MAX_EXTRA, MAX_AFTER, MAX_BEFORE, MAX_EXTRA]
+
+
+def test_the_best_supported_templates_are_kept_whatever_order_they_come_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = [f"{name}写的一行" for name in NAMES]
+    rows = [
+        {"id": f"d{i}", "publisher": "某刊", "text": "\n".join([own_text(i), *marks[: 1 + i]])}
+        for i in range(len(marks))
+    ]
+    monkeypatch.setattr(pipeline.passes.count, "MAX_TEMPLATES", 4)
+    monkeypatch.setattr(pipeline.passes.count, "MAX_ROWS", 1)
+    table = count(tmp_path, rows)
+    assert sorted(table.rows["documents"].tolist()) == [7, 8, 9, 10]
 
 
 def extra_of(*rows: dict[str, float]) -> list[float]:

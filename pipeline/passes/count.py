@@ -10,7 +10,7 @@ a document, and what the templates themselves need.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -201,6 +201,23 @@ def _count(scans: Sequence[Scan], scopes: Sequence[Scope], config: TemplatesConf
             yield _templates(rows, starts, scope, original, publisher, config, near=True)
 
 
+def _best(parts: Iterable[Rows]) -> Rows:
+    """The `MAX_TEMPLATES` best supported templates; little more than twice as many are held at any time."""
+    best = np.zeros(0, dtype=TEMPLATE)
+    waiting: list[Rows] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) > MAX_TEMPLATES:
+            best = _cut(np.concatenate([best, *waiting]))
+            waiting.clear()
+    return _cut(np.concatenate([best, *waiting]))
+
+
+def _cut(rows: Rows) -> Rows:
+    order = np.lexsort((rows["near"], rows["key"], rows["publisher"], -rows["documents"]))
+    return rows[order[:MAX_TEMPLATES]]
+
+
 def count_templates(scans: Sequence[Scan], config: TemplatesConfig, work: Path) -> TemplateTable:
     """Get the templates of a corpus from its scans.
 
@@ -214,9 +231,7 @@ def count_templates(scans: Sequence[Scan], config: TemplatesConfig, work: Path) 
     """
     scopes = _scopes(doc_column(scans, "publisher"))
     used = scopes if len(scopes[0].publishers) >= MIN_PUBLISHERS else scopes[:1]
-    rows = np.concatenate([np.zeros(0, dtype=TEMPLATE), *_count(scans, used, config, work)])
-    order = np.lexsort((rows["near"], rows["key"], rows["publisher"], -rows["documents"].astype(np.int64)))
-    rows = np.sort(rows[order[:MAX_TEMPLATES]], order=["publisher", "near", "key"])
+    rows = np.sort(_best(_count(scans, used, config, work)), order=["publisher", "near", "key"])
     wanted = set(rows["publisher"].tolist())
     names = {int(key): name for scan in scans for key, name in scan.names()["publishers"].items() if int(key) in wanted}
     return TemplateTable(rows, names)
