@@ -92,6 +92,10 @@ class Fatal:
     marks: Path
     n_times: int
 
+    @property
+    def config(self) -> Config:
+        return self.job.config
+
     def open(self) -> Work:
         work = self.job.open()
 
