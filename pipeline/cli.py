@@ -62,8 +62,10 @@ def _stdin_for(inputs: list[str]) -> Any:
 
 @app.command()
 def run(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, folders, globs, or - for stdin.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the corpus.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Files, folders, globs, URLs, or - for stdin.")
+    ],
+    out: Annotated[str, typer.Option("--out", help="Folder of the corpus, or its URL (s3://...).")],
     config: ConfigOption = "default",
     file_format: Annotated[str, typer.Option("--format", help="parquet or jsonl.")] = "parquet",
     workers: Annotated[int | None, typer.Option("--workers", help="Processes; one a core if not given.")] = None,
@@ -98,13 +100,13 @@ def run(
     with ProgressBar() as watcher:
         result = run_corpus(options, _stdin_for(inputs), watcher)
     if as_json:
-        typer.echo(json.dumps({"out": str(out), **result.summary}, ensure_ascii=False))
+        typer.echo(json.dumps({"out": out, **result.summary}, ensure_ascii=False))
     else:
         _print_summary(result, out)
     raise typer.Exit(SET_ASIDE if result.n_rejected else OK)
 
 
-def _print_summary(result: RunResult, out: Path) -> None:
+def _print_summary(result: RunResult, out: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -137,7 +139,8 @@ def _print_summary(result: RunResult, out: Path) -> None:
             markup=False,
             soft_wrap=True,
         )
-    console.print(f"results: {out}  ·  look at {out / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
+    report = f"{out.rstrip('/')}/report.html"
+    console.print(f"results: {out}  ·  look at {report}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _stage_command(name: str, source: str, target: Path, config: str) -> None:

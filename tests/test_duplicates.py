@@ -29,6 +29,7 @@ from pipeline.run.first import run_shards
 from pipeline.run.shards import Shard, plan_shards
 from pipeline.run.tasks import Job
 from pipeline.run.watch import Progress, Watcher
+from pipeline.storage.local import LocalFolder
 
 MARK = Config(stages=("clean",), duplicates=DuplicatesConfig(mode="mark"))
 DROP = Config(stages=("clean",), duplicates=DuplicatesConfig(mode="drop"))
@@ -324,18 +325,17 @@ def test_a_run_killed_while_it_decides_anew_goes_on_to_the_same_bytes(
     fail_on(monkeypatch, ["d3", "d9", "e9"])
     annotate_anew(monkeypatch, corpus)
     run(corpus, tmp_path / "whole", config=DROP)
-    write, calls = pipeline.run.shards.write_whole, 0
+    write, calls = LocalFolder.write, 0
 
-    def killed(path: Path, data: bytes) -> None:
+    def killed(folder: LocalFolder, name: str, data: bytes) -> None:
         nonlocal calls
         calls += 1
         if calls > at:
             raise KilledAgainError
-        write(path, data)
+        write(folder, name, data)
 
     with monkeypatch.context() as patch:
-        for module in (pipeline.run.shards, pipeline.run.first):
-            patch.setattr(module, "write_whole", killed)
+        patch.setattr(LocalFolder, "write", killed)
         try:
             run(corpus, tmp_path / "out", config=DROP)
         except KilledAgainError:

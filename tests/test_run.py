@@ -22,6 +22,7 @@ import pipeline.pipe
 import pipeline.run
 import pipeline.run.shards
 import pipeline.run.tasks
+import pipeline.storage.local
 import pipeline.writers
 from pipeline.classify import ClassifyConfig
 from pipeline.config import Config
@@ -398,7 +399,7 @@ def test_a_shard_whose_file_was_cut_short_is_annotated_again(heap: Path, interru
 def test_a_full_disk_fails_the_run_and_a_rerun_goes_on(
     heap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    sync = pipeline.run.shards.sync
+    sync = pipeline.storage.local.sync
     calls = 0
 
     def full(path: Path) -> None:
@@ -409,7 +410,7 @@ def test_a_full_disk_fails_the_run_and_a_rerun_goes_on(
         sync(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.run.shards, "sync", full)
+        patch.setattr(pipeline.storage.local, "sync", full)
         with pytest.raises(OSError, match="No space"):
             run(heap, tmp_path / "out")
     run(heap, tmp_path / "whole")
@@ -551,15 +552,3 @@ def test_three_kills_at_random_moments(tmp_path: Path) -> None:
     totals = json.loads(done.stdout.splitlines()[-1])
     assert totals["kills"] >= 3
     assert (totals["same"], totals["processes_left"]) == (totals["runs"], 0)
-
-
-@pytest.mark.parametrize("scheme", ["s3", "hdfs", "oss"])
-def test_object_storage_is_refused_not_taken_for_a_folder(
-    heap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"docs/scale\.md"):
-        run(heap, Path(f"{scheme}://bucket/out"))
-    with pytest.raises(ConfigError, match=r"docs/scale\.md"):
-        run_corpus(RunOptions([f"{scheme}://bucket/in"], tmp_path / "out", CLEAN_ONLY))
-    assert list(tmp_path.iterdir()) == [heap]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -186,12 +185,12 @@ def _ids(scans: Sequence[Scan], first: NDArray[np.int64], docs: NDArray[np.int64
     return ids
 
 
-def write_links(path: Path, links: Sequence[Link]) -> None:
-    """Write the duplicates of a shard."""
-    path.write_bytes(b"".join(orjson.dumps(asdict(link)) + b"\n" for link in links))
+def links_to_lines(links: Sequence[Link]) -> bytes:
+    """The duplicates of a shard as lines of JSON."""
+    return b"".join(orjson.dumps(asdict(link)) + b"\n" for link in links)
 
 
-def read_links(path: Path) -> dict[int, Link]:
+def links_from_lines(data: bytes) -> dict[int, Link]:
     """Read them back, by position."""
-    records: list[dict[str, Any]] = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    records: list[dict[str, Any]] = [orjson.loads(line) for line in data.splitlines()]
     return {record["position"]: Link(**record) for record in records}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,9 +54,9 @@ class TemplateTally:
         )
 
 
-def _sorted_records(path: Path) -> list[dict[str, Any]]:
+def _sorted_records(templates: bytes) -> list[dict[str, Any]]:
     """The records of a file of templates, in the order of `TemplateTable.rows`."""
-    records = [orjson.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
+    records = [orjson.loads(line) for line in templates.splitlines() if line.strip()]
     by_key = {(name_hash(row["publisher"]), row["match"] == "near", int(row["key"], 16)): row for row in records}
     return [by_key[key] for key in sorted(by_key)]
 
@@ -68,14 +67,14 @@ def _majority(counts: Counter[str]) -> str | None:
     return None if best == _NOT else best
 
 
-def merge_tallies(templates: Path, tallies: Iterable[Path]) -> list[dict[str, Any]]:
+def merge_tallies(templates: bytes, tallies: Iterable[bytes]) -> list[dict[str, Any]]:
     """Get the templates with kind, share of lines taken for boilerplate, and examples.
 
     Parameters
     ----------
-    templates : Path
-        What was counted, or taken over from an earlier run.
-    tallies : iterable of Path
+    templates : bytes
+        The lines of what was counted, or taken over from an earlier run.
+    tallies : iterable of bytes
         One a shard, in order.
 
     Returns
@@ -86,8 +85,8 @@ def merge_tallies(templates: Path, tallies: Iterable[Path]) -> list[dict[str, An
     records = _sorted_records(templates)
     kinds: dict[int, Counter[str]] = {}
     examples: dict[int, list[str]] = {}
-    for path in tallies:
-        tally = orjson.loads(path.read_bytes())
+    for data in tallies:
+        tally = orjson.loads(data)
         for row, counts in tally["kinds"].items():
             kinds.setdefault(int(row), Counter()).update(counts)
         for row, texts in tally["examples"].items():

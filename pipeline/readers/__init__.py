@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 # importing a module registers its readers; the order is the one in which messages list the formats
 from pipeline.readers import files, rows, tables, warc  # noqa: F401  # isort: skip
@@ -29,6 +30,12 @@ __all__ = [
 ]
 
 
+def _is_read_in_place(piece: Piece) -> bool:
+    """Say whether a reader may seek in the file itself; a whole one of a store is rather copied, and read once."""
+    is_near = isinstance(piece.path, Path) or piece.groups is not None
+    return piece.format in SEEKABLE and not piece.compression and is_near
+
+
 def read_piece(piece: Piece, digest: Digest | None = None) -> Iterator[Read]:
     """Read a piece of input.
 
@@ -48,7 +55,7 @@ def read_piece(piece: Piece, digest: Digest | None = None) -> Iterator[Read]:
         with piece.path.open("rb") as file:
             file.seek(piece.start)
             raw = HashingStream(file, piece.n_bytes, hashlib.sha256() if digest is None else digest)
-            if piece.format in SEEKABLE and not piece.compression:
+            if _is_read_in_place(piece):
                 with piece.path.open("rb") as own:
                     yield from read_stream(own, piece)
             else:

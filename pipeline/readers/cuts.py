@@ -96,7 +96,7 @@ def _record_ends(file: Piece, delimiter: int, max_bytes: int) -> Iterator[tuple[
 
 def _cut_row_groups(file: Piece, max_bytes: int) -> Iterator[Piece]:
     try:
-        with pq.ParquetFile(file.path) as table:
+        with file.path.open("rb") as stream, pq.ParquetFile(stream) as table:
             meta = table.metadata
             known_columns(table.schema_arrow)
             groups = [meta.row_group(i) for i in range(meta.num_row_groups)]

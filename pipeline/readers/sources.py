@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import ConfigError
+from pipeline.storage import File, RemoteFile, is_url
+from pipeline.storage.remote import check_url, files_below, look_up
 
 COMPRESSIONS = (".gz", ".bz2", ".zst")
 
@@ -19,7 +21,7 @@ class Piece:
 
     Parameters
     ----------
-    path : Path
+    path : Path or RemoteFile
         Where it lies.
     origin : str
         The path relative to the INPUT it was found under; the base name of a file given as INPUT.
@@ -35,7 +37,7 @@ class Piece:
         The first row group of a Parquet file, and the one behind the last; None for all.
     """
 
-    path: Path
+    path: File
     origin: str
     format: str
     start: int
@@ -78,17 +80,17 @@ def split_suffix(name: str) -> str:
     return path.suffix
 
 
-def list_input(inputs: Sequence[str], formats: Sequence[str], exclude: Path | None = None) -> Listing:
+def list_input(inputs: Sequence[str], formats: Sequence[str], exclude: str | Path | None = None) -> Listing:
     """List the files that INPUT means.
 
     Parameters
     ----------
     inputs : sequence of str
-        Files, folders and globs, in the order in which they are to be read.
+        Files, folders and globs, or URLs of them, in the order in which they are to be read.
     formats : sequence of str
         The suffixes that can be read.
-    exclude : Path, optional
-        A folder to leave out: the run's own output.
+    exclude : str or Path, optional
+        A folder, or the URL of one, to leave out: the run's own output.
 
     Raises
     ------
@@ -96,46 +98,64 @@ def list_input(inputs: Sequence[str], formats: Sequence[str], exclude: Path | No
         If an INPUT does not exist, is a file of an unknown format, or nothing readable is there at all.
     """
     listing = Listing()
-    for name in inputs:
-        matches = [name] if Path(name).exists() else sorted(glob.glob(name, recursive=True))  # noqa: PTH207 (absolute patterns, too)
+    excluded = None if exclude is None else str(exclude)
+    for name in map(check_url, inputs):
+        matches = look_up(name) if is_url(name) else _look_up(name)
         if not matches:
             raise ConfigError(f"INPUT {name}: no such file or folder, and no file matches it as a glob")
         for match in matches:
-            _list_one(Path(match), formats, exclude, listing, named=match == name)
+            if isinstance(match, str):
+                _list_folder(match, formats, excluded, listing)
+            else:
+                _list_file(match, formats, listing, named=_place(match) in (name, str(Path(name))))
     if not listing.files:
         raise ConfigError(f"INPUT holds no file that can be read; formats: {', '.join(formats)}")
     return listing
 
 
-def _list_one(path: Path, formats: Sequence[str], exclude: Path | None, listing: Listing, *, named: bool) -> None:
-    if path.is_dir():
-        for file in _walk(path, exclude):
-            origin = file.relative_to(path).as_posix()
-            if split_suffix(file.name) in formats and not any(part.startswith(".") for part in Path(origin).parts):
-                listing.files.append(_whole_file(file, origin))
-            else:
-                listing.n_skipped += 1
-    elif split_suffix(path.name) in formats:
-        listing.files.append(_whole_file(path, path.name))
+def _look_up(name: str) -> list[Path | str]:
+    """Get the file or folder (as a string) of that name, or those that it matches as a glob, sorted."""
+    matches = [name] if Path(name).exists() else sorted(glob.glob(name, recursive=True))  # noqa: PTH207 (absolute patterns, too)
+    return [match if Path(match).is_dir() else Path(match) for match in matches]
+
+
+def _place(file: File) -> str:
+    return file.url if isinstance(file, RemoteFile) else str(file)
+
+
+def _list_folder(folder: str, formats: Sequence[str], exclude: str | None, listing: Listing) -> None:
+    for file, origin in files_below(folder, exclude) if is_url(folder) else _walk(Path(folder), exclude):
+        if split_suffix(file.name) in formats and not any(part.startswith(".") for part in Path(origin).parts):
+            listing.files.append(_whole_file(file, origin))
+        else:
+            listing.n_skipped += 1
+
+
+def _list_file(file: File, formats: Sequence[str], listing: Listing, *, named: bool) -> None:
+    if split_suffix(file.name) in formats:
+        listing.files.append(_whole_file(file, file.name))
     elif named:
         raise ConfigError(
-            f"INPUT {path}: format {split_suffix(path.name)!r} can't be read; known: {', '.join(formats)}"
+            f"INPUT {_place(file)}: format {split_suffix(file.name)!r} can't be read; known: {', '.join(formats)}"
         )
     else:
         listing.n_skipped += 1
 
 
-def _walk(folder: Path, exclude: Path | None) -> Iterator[Path]:
-    """Yield a folder's files, sorted by path; symbolic links to folders are not followed."""
-    excluded = None if exclude is None else exclude.resolve()
+def _walk(folder: Path, exclude: str | None) -> Iterator[tuple[Path, str]]:
+    """Yield a folder's files with their paths in it, sorted; symbolic links to folders are not followed."""
+    excluded = None if exclude is None or is_url(exclude) else Path(exclude).resolve()
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if (Path(root) / name).resolve() != excluded)
-        yield from (Path(root) / name for name in sorted(names))
+        for path in (Path(root) / name for name in sorted(names)):
+            yield path, path.relative_to(folder).as_posix()
 
 
-def _whole_file(path: Path, origin: str) -> Piece:
+def _whole_file(file: File, origin: str) -> Piece:
+    if isinstance(file, RemoteFile):
+        return Piece(file, origin, split_suffix(file.name), 0, file.size)
     try:
-        size = path.stat().st_size
+        size = file.stat().st_size
     except OSError:  # a dangling link: reading it will say so
         size = 0
-    return Piece(path.absolute(), origin, split_suffix(path.name), 0, size)
+    return Piece(file.absolute(), origin, split_suffix(file.name), 0, size)

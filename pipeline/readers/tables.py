@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ from pipeline.readers.encoding import Decoded, decode, decode_like
 from pipeline.readers.rows import row_doc
 from pipeline.readers.sources import Piece
 from pipeline.readers.streams import DAMAGED, open_rows, say, seekable
+from pipeline.storage import File
 
 N_BATCH_ROWS = 64
 """Rows of a Parquet file that are held at a time."""
@@ -97,7 +97,7 @@ class _Records:
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 
 
-def read_head(path: Path, delimiter: str) -> tuple[list[str], str]:
+def read_head(path: File, delimiter: str) -> tuple[list[str], str]:
     """Get the names of a CSV file's columns and its encoding, for what reads on in the middle of it.
 
     Raises

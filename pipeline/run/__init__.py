@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
 from pipeline.config import Config
-from pipeline.errors import ConfigError, PipelineError
+from pipeline.errors import ConfigError
 from pipeline.passes.templates import read_templates
 from pipeline.readers import READERS
 from pipeline.readers.sources import Listing, Piece, list_input
@@ -19,10 +17,11 @@ from pipeline.run.engines import Run, choose_engine
 from pipeline.run.finish import finish_run
 from pipeline.run.first import run_first_pass, run_shards
 from pipeline.run.shards import Shard, plan_shards
-from pipeline.run.state import SPOOL, RunState, fingerprint, only_run, open_run
+from pipeline.run.state import SPOOL, RunState, fingerprint, open_run
 from pipeline.run.tasks import Job
 from pipeline.run.watch import Watcher
 from pipeline.stage import check_order
+from pipeline.storage import Folder, open_folder
 from pipeline.writers import FORMATS
 
 __all__ = ["RunOptions", "RunResult", "run_corpus"]
@@ -35,9 +34,9 @@ class RunOptions:
     Parameters
     ----------
     inputs : sequence of str
-        Files, folders, globs, or ``-`` for standard input.
-    out : Path
-        The folder of the corpus.
+        Files, folders, globs, URLs of them, or ``-`` for standard input.
+    out : Path or str
+        The folder of the corpus, or its URL.
     config : Config
     file_format : str
         ``parquet`` or ``jsonl``.
@@ -56,7 +55,7 @@ class RunOptions:
     """
 
     inputs: Sequence[str]
-    out: Path
+    out: Path | str
     config: Config
     file_format: str = "parquet"
     n_workers: int | None = None
@@ -116,47 +115,45 @@ def run_corpus(options: RunOptions, stdin: IO[bytes] | None = None, watcher: Wat
     options = _settle(options)
     run = choose_engine(options.engine, options.n_workers)
     _check(options)
-    listing = _list(options, stdin)
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PipelineError(f"--out {options.out} can't be made: {error.strerror}") from error
-    with only_run(options.out):
-        return _run(options, listing, run, watcher)
+    out = open_folder(options.out)
+    listing = _list(options, out, stdin)
+    out.make()
+    with out.held() as check_held:
+        return _run(options, out, listing, run, watcher, check_held)
 
 
-def _run(options: RunOptions, listing: Listing, run: Run, watcher: Watcher) -> RunResult:
+def _run(
+    options: RunOptions, out: Folder, listing: Listing, run: Run, watcher: Watcher, check_held: Callable[[], None]
+) -> RunResult:
     def plan() -> list[Shard]:
         watcher.begin("cutting", sum(file.n_bytes for file in listing.files))
         return plan_shards(listing.files, watcher.advance)
 
     made_of = fingerprint(options.config, options.file_format, keep_source=options.keep_source)
-    state = open_run(options.out, made_of, listing, plan, fresh=options.fresh)
+    state = open_run(out, made_of, listing, plan, fresh=options.fresh)
     watcher.tell(state.message)
     if not state.is_complete:
         config = run_first_pass(options.config, state.shards, state.work, run, watcher)
-        job = Job(config, options.out, state.work, options.file_format, options.keep_source, made_of["models"])
+        job = Job(config, out, state.work, options.file_format, options.keep_source, made_of["models"])
         todo = [shard for shard in state.shards if shard.index not in state.notes]
         for note in run_shards(run, job, state.shards, todo, watcher):
             state.notes[note.index] = note
+            check_held()
     return _finish(state, listing)
 
 
 def _settle(options: RunOptions) -> RunOptions:
-    """Make the paths absolute, since a worker may run elsewhere, and put `templates` into the config."""
-    for name in (str(options.out), *options.inputs):
-        if re.match(r"[a-z][a-z0-9+]+:/", name):
-            raise ConfigError(f"{name}: object storage is read and written through a mount only; see docs/scale.md")
+    """Put `templates` into the config, its path absolute, since a worker may run elsewhere."""
     config = options.config
     if options.templates is not None:
         config = replace(config, templates=replace(config.templates, file=options.templates.absolute()))
-    return replace(options, config=config, out=options.out.absolute())
+    return replace(options, config=config)
 
 
 def _finish(state: RunState, listing: Listing) -> RunResult:
     notes = [state.notes[index] for index in sorted(state.notes)]
     summary = finish_run(state, notes, listing.n_skipped)
-    shutil.rmtree(state.out / SPOOL, ignore_errors=True)
+    state.out.sub(SPOOL).clear()
     names = ("n_read", "n_written", "n_rejected", "n_dropped")
     totals = {name: sum(getattr(note, name) for note in notes) for name in names}
     return RunResult(**totals, n_skipped=listing.n_skipped, summary=summary, was_complete=state.is_complete)
@@ -167,8 +164,10 @@ def _check(options: RunOptions) -> None:
         raise ConfigError(f"--format {options.file_format}: known formats are {', '.join(FORMATS)}")
     if options.n_workers is not None and options.n_workers < 1:
         raise ConfigError(f"--workers {options.n_workers}: give at least 1")
-    if options.out.exists() and not options.out.is_dir():
-        raise ConfigError(f"--out {options.out} is a file; give a folder")
+    if any(str(name).startswith("memory:") for name in (options.out, *options.inputs)) and (
+        options.n_workers != 1 or options.engine != "local"
+    ):
+        raise ConfigError("memory:// lives in one process: give --workers 1, or another URL")
     if options.keep_source and "privacy" in options.config.stages and options.config.privacy.mode == "mask":
         raise ConfigError("--keep-source would show what privacy.mode = 'mask' hides; leave one of them out")
     check_order(options.config.stages)
@@ -178,35 +177,35 @@ def _check(options: RunOptions) -> None:
         read_templates(options.config.templates.file)
 
 
-def _list(options: RunOptions, stdin: IO[bytes] | None) -> Listing:
-    """List the input files; standard input is spooled to the work folder first."""
+def _list(options: RunOptions, out: Folder, stdin: IO[bytes] | None) -> Listing:
+    """List the input files; standard input is spooled to the output folder first."""
     listing = Listing()
     named = [name for name in options.inputs if name != "-"]
     if named:
-        listing = list_input(named, tuple(READERS), exclude=options.out)
+        listing = list_input(named, tuple(READERS), exclude=str(out))
     if "-" in options.inputs:
         if stdin is None:
             raise ConfigError("INPUT -: there is no standard input to read")
-        listing.files.append(_spool(stdin, options))
+        listing.files.append(_spool(stdin, options, out.sub(SPOOL)))
     return listing
 
 
-def _spool(stdin: IO[bytes], options: RunOptions) -> Piece:
+def _spool(stdin: IO[bytes], options: RunOptions, folder: Folder) -> Piece:
     """Copy standard input to a file whose name tells its content, so that a resume can tell whether it is the same."""
     suffix = "." + (options.input_format or "jsonl").lstrip(".")
     if suffix not in READERS:
         raise ConfigError(f"--input-format {suffix[1:]}: known formats are {', '.join(name[1:] for name in READERS)}")
-    folder = options.out / SPOOL
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / "stdin.tmp"
+    folder.make()
+    folder.sweep()
+    draft = folder.draft("stdin")
     digest = hashlib.sha256()
     with draft.open("wb") as file:
         while data := stdin.read(1 << 20):
             digest.update(data)
             file.write(data)
-    path = folder / f"{digest.hexdigest()}{suffix}"
-    if path.exists():  # keep its time of change, by which an interrupted run knows its input again
+    n_bytes, name = draft.stat().st_size, digest.hexdigest() + suffix
+    if folder.exists(name):  # keep its time of change, by which an interrupted run knows its input again
         draft.unlink()
     else:
-        draft.replace(path)
-    return Piece(path, "stdin" + suffix, suffix, 0, path.stat().st_size)
+        folder.put(draft, name)
+    return Piece(folder.file(name), "stdin" + suffix, suffix, 0, n_bytes)

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.passes.tally import merge_tallies, to_lines
 from pipeline.report import build_report
-from pipeline.run.first import TEMPLATES
 from pipeline.run.ids import make_ids_unique
 from pipeline.run.links import settle_links
-from pipeline.run.shards import FIRST_PASS, ShardNote, sync, write_whole
+from pipeline.run.shards import FIRST_PASS, ShardNote
 from pipeline.run.state import MANIFEST, RunState, remove_work
+from pipeline.run.tasks import TEMPLATES
+from pipeline.storage import Folder, read_each
 
 N_SAMPLES = 3
 _MAX_SAMPLE_SENTS = 150
 _MAX_PUBLISHERS = 20
 _MAX_TEMPLATES = 40
 DROPPED = "dropped.jsonl"
+REJECTED = "rejected.jsonl"
 
 
 def finish_run(state: RunState, notes: Sequence[ShardNote], n_skipped: int) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def finish_run(state: RunState, notes: Sequence[ShardNote], n_skipped: int) -> d
     """
     if state.is_complete:
         remove_work(state.out)
-        manifest: dict[str, Any] = orjson.loads((state.out / MANIFEST).read_bytes())
+        manifest: dict[str, Any] = orjson.loads(state.out.read(MANIFEST))
         found = {"rejections": _rejections(state.out), "templates": _templates(state.out)}
         return {**manifest["totals"], "counts": manifest["counts"], **found}
     make_ids_unique(notes, state.out, state.work)
@@ -44,20 +44,31 @@ def finish_run(state: RunState, notes: Sequence[ShardNote], n_skipped: int) -> d
     _merge_passes(state, notes)
     summary = _summarise(state, notes, n_skipped)
     file_format = state.made_of["format"]
-    (state.out / "README.md").write_text(_dataset_card(summary, file_format), encoding="utf-8")
-    (state.out / "report.html").write_text(build_report(summary, _samples(state.out, notes)), encoding="utf-8")
-    write_whole(state.out / MANIFEST, _manifest(state, notes, summary))
-    sync(state.out)
+    _leave(state, "README.md", _dataset_card(summary, file_format).encode())
+    _leave(state, "report.html", build_report(summary, _samples(state.out, notes)).encode())
+    _leave(state, MANIFEST, _manifest(state, notes, summary))
+    state.out.settle()
     remove_work(state.out)
     return summary
 
 
+def _leave(state: RunState, name: str, *parts: bytes) -> None:
+    """Leave a file in the corpus, which is drafted elsewhere."""
+    draft = state.work.draft(name)
+    draft.write_bytes(b"".join(parts))
+    state.out.put(draft, name)
+
+
+def _of_all(state: RunState, notes: Sequence[ShardNote], suffix: str) -> Iterator[bytes]:
+    """Yield what workers put aside for the end of the run, in the order of the shards."""
+    return read_each(state.work, [f"{note.index:05d}.{suffix}" for note in notes])
+
+
 def _merge_rejections(state: RunState, notes: Sequence[ShardNote]) -> None:
-    draft = state.work / "rejected.tmp"
+    draft = state.work.draft(REJECTED)
     with draft.open("wb") as target:
-        for note in notes:
-            target.write((state.work / f"{note.index:05d}.rejected.jsonl").read_bytes())
-    draft.replace(state.out / "rejected.jsonl")
+        target.writelines(_of_all(state, notes, REJECTED))
+    state.out.put(draft, REJECTED)
 
 
 def _merge_passes(state: RunState, notes: Sequence[ShardNote]) -> None:
@@ -66,25 +77,23 @@ def _merge_passes(state: RunState, notes: Sequence[ShardNote]) -> None:
     if "duplicates" in settings:
         settle_links(notes, state.out, state.work)
         if settings["duplicates"]["mode"] == "drop":
-            rows = [(state.work / f"{note.index:05d}.dropped.jsonl").read_bytes() for note in notes]
-            write_whole(state.out / DROPPED, b"".join(rows))
+            _leave(state, DROPPED, *_of_all(state, notes, DROPPED))
     if "templates" in settings:
-        tallies = [state.work / f"{note.index:05d}.templates.json" for note in notes]
-        records = merge_tallies(state.work / FIRST_PASS / TEMPLATES, tallies)
-        write_whole(state.out / TEMPLATES, b"".join(to_lines(records)))
+        counted = state.work.sub(FIRST_PASS).read(TEMPLATES)
+        records = merge_tallies(counted, _of_all(state, notes, "templates.json"))
+        _leave(state, TEMPLATES, *to_lines(records))
 
 
-def _templates(out: Path) -> list[dict[str, Any]]:
+def _templates(out: Folder) -> list[dict[str, Any]]:
     """The templates that occur in the most documents."""
-    path = out / TEMPLATES
-    records = [orjson.loads(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
+    records = [orjson.loads(line) for line in out.read(TEMPLATES).splitlines()] if out.exists(TEMPLATES) else []
     return sorted(records, key=lambda row: (-row["documents"], row["publisher"] or "", row["key"]))[:_MAX_TEMPLATES]
 
 
-def _rejections(out: Path) -> list[dict[str, Any]]:
+def _rejections(out: Folder) -> list[dict[str, Any]]:
     """Get how many rejections there are of each code, with an example."""
     found: dict[str, dict[str, Any]] = {}
-    with (out / "rejected.jsonl").open("rb") as file:
+    with out.open(REJECTED) as file:
         for line in file:
             row = orjson.loads(line)
             entry = found.setdefault(row["code"], {"code": row["code"], "n": 0, **_example(row)})
@@ -106,7 +115,7 @@ def _add_counts(notes: Sequence[ShardNote]) -> dict[str, dict[str, int]]:
 
 def _summarise(state: RunState, notes: Sequence[ShardNote], n_skipped: int) -> dict[str, Any]:
     counts = _add_counts(notes)
-    publishers = _publishers(state.out, notes)
+    publishers = _publishers(state, notes)
     return {
         "n_read": sum(note.n_read for note in notes),
         "n_written": sum(note.n_written for note in notes),
@@ -124,47 +133,32 @@ def _summarise(state: RunState, notes: Sequence[ShardNote], n_skipped: int) -> d
     }
 
 
-def _read_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _read_rows(out: Folder, name: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield rows of an output file, in either format."""
-    if path.suffix == ".parquet":
-        for batch in pq.ParquetFile(path).iter_batches(256, columns=list(columns)):
-            yield from batch.to_pylist()
-    else:
-        with path.open("rb") as file:
+    with out.open(name) as file:
+        if name.endswith(".parquet"):
+            for batch in pq.ParquetFile(file).iter_batches(256, columns=list(columns)):
+                yield from batch.to_pylist()
+        else:
             for line in file:
                 row = orjson.loads(line)
-                yield {name: row[name] for name in columns}
+                yield {column: row[column] for column in columns}
 
 
-_SIZES = ["publisher", "n_chars", "n_body_chars"]
-
-
-def _publishers(out: Path, notes: Sequence[ShardNote]) -> list[dict[str, Any]]:
+def _publishers(state: RunState, notes: Sequence[ShardNote]) -> list[dict[str, Any]]:
     """Get documents and characters of each publisher, the largest first."""
     found: dict[str | None, Counter[str]] = {}
-    for note in notes:
-        if note.files:
-            sizes = _read_columns(out / next(iter(note.files)), _SIZES).group_by("publisher")
-            sums = sizes.aggregate([("n_chars", "count"), ("n_chars", "sum"), ("n_body_chars", "sum")])
-            for publisher, n_docs, n_chars, n_body_chars in zip(*sums.to_pydict().values(), strict=True):
-                counter = found.setdefault(publisher, Counter())
-                counter.update(n_docs=n_docs, n_chars=n_chars, n_body_chars=n_body_chars)
+    for data in _of_all(state, notes, "publishers.json"):
+        for publisher, sizes in orjson.loads(data):
+            found.setdefault(publisher, Counter()).update(sizes)
     rows: list[dict[str, Any]] = [{"publisher": name, **counter} for name, counter in found.items()]
     return sorted(rows, key=lambda row: (-row["n_docs"], -row["n_chars"], row["publisher"] or ""))
-
-
-def _read_columns(path: Path, columns: list[str]) -> pa.Table:
-    """Get columns of an output file, in either format."""
-    if path.suffix == ".parquet":
-        return pq.read_table(path, columns=columns)
-    rows = list(_read_rows(path, columns))
-    return pa.table({name: [row[name] for row in rows] for name in columns})
 
 
 _SAMPLE_COLUMNS = ("doc_id", "text", "label", "role", "kind", "p_claim", "p_opinion", "p_boilerplate", "start", "end")
 
 
-def _samples(out: Path, notes: Sequence[ShardNote]) -> list[dict[str, Any]]:
+def _samples(out: Folder, notes: Sequence[ShardNote]) -> list[dict[str, Any]]:
     """Get the first documents with their sentences."""
     samples: list[dict[str, Any]] = []
     for note in notes:
@@ -172,10 +166,10 @@ def _samples(out: Path, notes: Sequence[ShardNote]) -> list[dict[str, Any]]:
             continue
         documents, sentences = note.files
         wanted = N_SAMPLES - len(samples)
-        rows = _read_rows(out / documents, ["doc_id", "title", "publisher", "text"])
+        rows = _read_rows(out, documents, ["doc_id", "title", "publisher", "text"])
         fresh = [{**row, "sentences": []} for _, row in zip(range(wanted), rows, strict=False)]
         by_id = {row["doc_id"]: row for row in fresh}
-        for row in _read_rows(out / sentences, _SAMPLE_COLUMNS):
+        for row in _read_rows(out, sentences, _SAMPLE_COLUMNS):
             if row["doc_id"] not in by_id:
                 break
             if len(by_id[row["doc_id"]]["sentences"]) < _MAX_SAMPLE_SENTS:

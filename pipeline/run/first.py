@@ -7,9 +7,8 @@ Duplicates have a second word: where a stage sets aside the document that was to
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import orjson
@@ -17,22 +16,21 @@ from numpy.typing import NDArray
 
 from pipeline.config import Config
 from pipeline.passes.count import count_templates
-from pipeline.passes.duplicates import find_duplicates, read_links, write_links
+from pipeline.passes.duplicates import Link, find_duplicates, links_from_lines, links_to_lines
 from pipeline.passes.scan import ROWS, Scan, open_scans, scan_pieces
 from pipeline.passes.tally import to_lines
 from pipeline.run.engines import Run
-from pipeline.run.shards import FIRST_PASS, Shard, ShardNote, links_path, write_whole
-from pipeline.run.tasks import Job, Work
+from pipeline.run.shards import FIRST_PASS, Shard, ShardNote, links_name
+from pipeline.run.tasks import TEMPLATES, Job, Work
 from pipeline.run.watch import Progress, Watcher
-
-TEMPLATES = "templates.jsonl"
+from pipeline.storage import Folder, map_ahead, read_each, write_each
 
 
 @dataclass(frozen=True)
 class ScanTask:
     """To scan shards: what a worker needs besides the shard."""
 
-    folder: Path
+    folder: Folder
     templates: bool
     duplicates: bool
 
@@ -40,15 +38,15 @@ class ScanTask:
         """Get what scans a shard."""
 
         def scan(shard: Shard, progress: Progress) -> None:
-            draft = self.folder / f"{shard.name}.draft"
+            draft = self.folder.disk / f"{shard.name}.draft"
             shutil.rmtree(draft, ignore_errors=True)
             scan_pieces(shard.pieces, draft, templates=self.templates, duplicates=self.duplicates, progress=progress)
-            draft.rename(self.folder / shard.name)
+            self.folder.put_tree(draft, shard.name)
 
         return scan
 
 
-def run_first_pass(config: Config, shards: Sequence[Shard], work: Path, run: Run, watcher: Watcher) -> Config:
+def run_first_pass(config: Config, shards: Sequence[Shard], work: Folder, run: Run, watcher: Watcher) -> Config:
     """Make the tables that need the whole corpus, unless they are there.
 
     Parameters
@@ -56,7 +54,7 @@ def run_first_pass(config: Config, shards: Sequence[Shard], work: Path, run: Run
     config : Config
     shards : sequence of Shard
         All of the input.
-    work : Path
+    work : Folder
         The run's work folder.
     run : callable
         The engine.
@@ -65,53 +63,60 @@ def run_first_pass(config: Config, shards: Sequence[Shard], work: Path, run: Run
     Returns
     -------
     Config
-        With the stage ``templates`` behind clean, and its file, if the config uses templates.
+        With the stage ``templates`` behind clean, if the config uses templates.
     """
-    folder = work / FIRST_PASS
-    if (config.templates.is_on or config.duplicates.is_on) and not (folder / "done").exists():
-        folder.mkdir(exist_ok=True)
-        _make_tables(config, shards, work, run, watcher)
-        write_whole(folder / "done", b"")
+    folder = work.sub(FIRST_PASS)
+    if (config.templates.is_on or config.duplicates.is_on) and not folder.exists("done"):
+        folder.make()
+        _make_tables(config, shards, folder, run, watcher)
+        folder.write("done", b"")
         for shard in shards:
-            _clear(folder / shard.name, keeps_signatures=config.duplicates.is_on)
+            _clear(folder, shard, keeps_signatures=config.duplicates.is_on)
     if not config.templates.is_on:
         return config
     stages = tuple(name for name in config.stages if name != "templates")
-    return replace(
-        config,
-        stages=(stages[0], "templates", *stages[1:]),
-        templates=replace(config.templates, file=folder / TEMPLATES),
-    )
+    return replace(config, stages=(stages[0], "templates", *stages[1:]))
 
 
-def _clear(scan: Path, *, keeps_signatures: bool) -> None:
+def _clear(folder: Folder, shard: Shard, *, keeps_signatures: bool) -> None:
     """Delete what is no longer needed of a scan; `replace_lost` may need the signatures."""
     if not keeps_signatures:
-        shutil.rmtree(scan, ignore_errors=True)
+        folder.drop_tree(shard.name)
+        return
     for name in ROWS:
-        for path in scan.glob(f"{name}.*"):
+        for path in folder.tree(shard.name).glob(f"{name}.*"):
             path.unlink()
 
 
-def _make_tables(config: Config, shards: Sequence[Shard], work: Path, run: Run, watcher: Watcher) -> None:
-    folder = work / FIRST_PASS
+def _make_tables(config: Config, shards: Sequence[Shard], folder: Folder, run: Run, watcher: Watcher) -> None:
     counts = config.templates.file is None and config.templates.is_on
     scans: list[Scan] = []
     if counts or config.duplicates.is_on:
-        todo = [shard for shard in shards if not (folder / shard.name).is_dir()]
+        todo = [shard for shard in shards if not folder.has_tree(shard.name)]
         task = ScanTask(folder, counts, config.duplicates.is_on)
         watcher.begin("first pass", sum(shard.n_bytes for shard in todo))
         for _ in run(task, todo, watcher.advance):
             pass
-        scans = open_scans([folder / shard.name for shard in shards])
+        scans = _open_scans(folder, shards)
     if counts:
-        table = count_templates(scans, config.templates, folder)
-        write_whole(folder / TEMPLATES, b"".join(to_lines(list(table.records()))))
+        table = count_templates(scans, config.templates, folder.disk)
+        folder.write(TEMPLATES, b"".join(to_lines(list(table.records()))))
     elif config.templates.file is not None:
-        write_whole(folder / TEMPLATES, config.templates.file.read_bytes())
+        folder.write(TEMPLATES, config.templates.file.read_bytes())
     if config.duplicates.is_on:
-        for shard, links in zip(shards, find_duplicates(scans, config.duplicates.threshold), strict=True):
-            write_links(links_path(work, shard.index), links)
+        links = (links_to_lines(links) for links in find_duplicates(scans, config.duplicates.threshold))
+        write_each(folder, zip((links_name(shard.index) for shard in shards), links, strict=True))
+
+
+def _open_scans(folder: Folder, shards: Sequence[Shard]) -> list[Scan]:
+    """Get the scans of all shards, on this machine."""
+    return open_scans(list(map_ahead(folder.tree, [shard.name for shard in shards], folder.n_streams)))
+
+
+def read_all_links(work: Folder, indices: Iterable[int]) -> list[dict[int, Link]]:
+    """Get the duplicates of shards, each by position."""
+    names = (links_name(index) for index in indices)
+    return [links_from_lines(data) for data in read_each(work.sub(FIRST_PASS), names)]
 
 
 def run_shards(
@@ -159,9 +164,11 @@ def replace_lost(job: Job, shards: Sequence[Shard]) -> list[Shard]:
     """
     if not job.config.duplicates.is_on:
         return []
-    old = [read_links(links_path(job.work, shard.index)) for shard in shards]
-    scans = open_scans([job.work / FIRST_PASS / shard.name for shard in shards])
-    lost = [_lost(job, shard, scan, list(own)) for shard, scan, own in zip(shards, scans, old, strict=True)]
+    folder = job.work.sub(FIRST_PASS)
+    old = read_all_links(job.work, [shard.index for shard in shards])
+    scans = _open_scans(folder, shards)
+    written = read_each(job.work, [f"{shard.name}.positions" for shard in shards])
+    lost = [_lost(job, data, scan, list(own)) for data, scan, own in zip(written, scans, old, strict=True)]
     places = {(shard.index, position) for shard, (_, own) in zip(shards, lost, strict=True) for position in own}
     if not any((link.shard, link.kept_position) in places for own in old for link in own.values()):
         return []
@@ -172,23 +179,23 @@ def replace_lost(job: Job, shards: Sequence[Shard]) -> list[Shard]:
     ):
         if own != {link.position: link for link in links}:
             _undo(job, shard)  # before its links change: a run that is killed here does it again
-            write_links(links_path(job.work, shard.index), links)
+            folder.write(links_name(shard.index), links_to_lines(links))
             again.append(shard)
     return again
 
 
-def _lost(job: Job, shard: Shard, scan: Scan, linked: Sequence[int]) -> tuple[NDArray[np.int64], list[int]]:
+def _lost(job: Job, positions: bytes, scan: Scan, linked: Sequence[int]) -> tuple[NDArray[np.int64], list[int]]:
     """The documents of a shard that were read and are neither written nor dropped: numbers, positions."""
     position = np.array(scan.array("docs")["position"])
-    written = np.fromfile(job.work / f"{shard.name}.positions", dtype=np.int64)
+    written = np.frombuffer(positions, dtype=np.int64)
     dropped = linked if job.config.duplicates.mode == "drop" else []
     here = np.flatnonzero(~np.isin(position, written) & ~np.isin(position, dropped))
     return here + scan.first, position[here].tolist()
 
 
 def _undo(job: Job, shard: Shard) -> None:
-    note = job.work / f"{shard.name}.json"
-    files = orjson.loads(note.read_bytes())["files"]
-    note.unlink()
+    note = f"{shard.name}.json"
+    files = orjson.loads(job.work.read(note))["files"]
+    job.work.remove(note)
     for name in files:
-        (job.out / name).unlink(missing_ok=True)
+        job.out.remove(name)

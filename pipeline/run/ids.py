@@ -7,8 +7,9 @@ the files of shards that hold a repeated id are written again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import orjson
@@ -16,50 +17,53 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.run.shards import ShardNote, sync, write_whole
+from pipeline.run.shards import ShardNote, write_note
+from pipeline.storage import Folder, read_each
 from pipeline.weights import checksum
 
 
-def make_ids_unique(notes: Sequence[ShardNote], out: Path, work: Path) -> None:
+def make_ids_unique(notes: Sequence[ShardNote], out: Folder, work: Folder) -> None:
     """Rename repeated ids in the shards' files; the notes get the new checksums.
 
     Parameters
     ----------
     notes : sequence of ShardNote
         All shards, in order; changed in place.
-    out, work : Path
+    out, work : Folder
     """
     repeated = find_repeated(notes, work)
     if not len(repeated):
         return
     seen: Counter[str] = Counter()
     taken: set[str] = set()
-    for note in notes:
-        suspect = np.isin(_read_digests(note, work), repeated)
+    for note, digests in zip(notes, _read_digests(notes, work), strict=True):
+        suspect = np.isin(digests, repeated)
         if suspect.any():
             _rename_in_shard(note, suspect, seen, taken, out, work)
 
 
-def _read_digests(note: ShardNote, work: Path) -> NDArray[np.uint64]:
-    return np.fromfile(work / f"{note.index:05d}.ids", dtype=np.uint64)
+def _read_digests(notes: Sequence[ShardNote], work: Folder) -> Iterator[NDArray[np.uint64]]:
+    """Yield the digests of each shard's ids."""
+    for data in read_each(work, [f"{note.index:05d}.ids" for note in notes]):
+        yield np.frombuffer(data, dtype=np.uint64)
 
 
-def find_repeated(notes: Sequence[ShardNote], work: Path) -> NDArray[np.uint64]:
+def find_repeated(notes: Sequence[ShardNote], work: Folder) -> NDArray[np.uint64]:
     """The digests that several documents' ids have, ascending; takes 8 bytes of memory a document."""
     every = np.empty(sum(note.n_written for note in notes), dtype=np.uint64)
     end = 0
-    for note in notes:
-        every[end : end + note.n_written] = _read_digests(note, work)
-        end += note.n_written
+    for digests in _read_digests(notes, work):
+        every[end : end + len(digests)] = digests
+        end += len(digests)
     every.sort()
     return np.unique(every[1:][every[1:] == every[:-1]])
 
 
 def _rename_in_shard(
-    note: ShardNote, suspect: NDArray[np.bool_], seen: Counter[str], taken: set[str], out: Path, work: Path
+    note: ShardNote, suspect: NDArray[np.bool_], seen: Counter[str], taken: set[str], out: Folder, work: Folder
 ) -> None:
-    documents, sentences = (out / name for name in note.files)
-    ids = read_ids(documents)
+    documents, sentences = note.files
+    ids = read_ids(out, documents)
     renamed = {}
     for row in np.flatnonzero(suspect).tolist():
         seen[ids[row]] += 1
@@ -71,33 +75,34 @@ def _rename_in_shard(
             renamed[row] = name
         taken.add(renamed.get(row, ids[row]))
     if renamed:
-        for path, first in ((documents, None), (sentences, "sent")):
-            _rewrite(path, work / f"{path.name}.tmp", renamed, first)
-            note.files[path.name] = checksum(path)
-        write_whole(work / f"{note.index:05d}.json", orjson.dumps(note.to_dict()))
+        for name, first in ((documents, None), (sentences, "sent")):
+            draft = work.draft(name)
+            _rewrite(out, name, draft, renamed, first)
+            note.files[name] = checksum(draft)
+            out.put(draft, name)
+        write_note(note, out, work)
 
 
-def read_ids(path: Path) -> list[str]:
+def read_ids(out: Folder, name: str) -> list[str]:
     """The ids of a documents' file, in order."""
-    if path.suffix == ".parquet":
-        ids: list[str] = pq.read_table(path, columns=["doc_id"]).column(0).to_pylist()
-        return ids
-    with path.open("rb") as file:
+    with out.open(name) as file:
+        if name.endswith(".parquet"):
+            ids: list[str] = pq.read_table(file, columns=["doc_id"]).column(0).to_pylist()
+            return ids
         return [orjson.loads(line)["doc_id"] for line in file]
 
 
-def _rewrite(path: Path, draft: Path, renamed: dict[int, str], sent_column: str | None) -> None:
+def _rewrite(out: Folder, name: str, draft: Path, renamed: dict[int, str], sent_column: str | None) -> None:
     """Write a file again with other ids; rows of sentences count up a document wherever ``sent`` is 0."""
-    if path.suffix == ".parquet":
-        _rewrite_parquet(path, draft, renamed, sent_column)
-    else:
-        _rewrite_jsonl(path, draft, renamed, sent_column)
-    sync(draft)
-    draft.replace(path)
+    with out.open(name) as source:
+        if name.endswith(".parquet"):
+            _rewrite_parquet(source, draft, renamed, sent_column)
+        else:
+            _rewrite_jsonl(source, draft, renamed, sent_column)
 
 
-def _rewrite_parquet(path: Path, draft: Path, renamed: dict[int, str], sent_column: str | None) -> None:
-    source = pq.ParquetFile(path)
+def _rewrite_parquet(file: IO[bytes], draft: Path, renamed: dict[int, str], sent_column: str | None) -> None:
+    source = pq.ParquetFile(file)
     row = -1
     with pq.ParquetWriter(draft, source.schema_arrow, compression="zstd", store_schema=True) as writer:
         for group in range(source.num_row_groups):
@@ -111,9 +116,9 @@ def _rewrite_parquet(path: Path, draft: Path, renamed: dict[int, str], sent_colu
             writer.write_table(rows, row_group_size=max(1, len(rows)))
 
 
-def _rewrite_jsonl(path: Path, draft: Path, renamed: dict[int, str], sent_column: str | None) -> None:
+def _rewrite_jsonl(source: IO[bytes], draft: Path, renamed: dict[int, str], sent_column: str | None) -> None:
     row = -1
-    with path.open("rb") as source, draft.open("wb") as target:
+    with draft.open("wb") as target:
         for line in source:
             record = orjson.loads(line)
             row += not sent_column or record[sent_column] == 0

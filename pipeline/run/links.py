@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import orjson
@@ -16,25 +16,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.passes.duplicates import Link, read_links
+from pipeline.passes.duplicates import Link
+from pipeline.run.first import read_all_links
 from pipeline.run.ids import find_repeated, read_ids
-from pipeline.run.shards import ShardNote, id_digest, links_path, sync, write_whole
+from pipeline.run.shards import ShardNote, id_digest, write_note
+from pipeline.storage import Folder
 from pipeline.weights import checksum
 
 Place = tuple[int, int]
 """A document's shard, and its position in it."""
 
 
-def settle_links(notes: Sequence[ShardNote], out: Path, work: Path) -> None:
+def settle_links(notes: Sequence[ShardNote], out: Folder, work: Folder) -> None:
     """Correct ``duplicate_of`` in the documents' files; the notes get the new checksums.
 
     Parameters
     ----------
     notes : sequence of ShardNote
         All shards, in order; changed in place.
-    out, work : Path
+    out, work : Folder
     """
-    links = [read_links(links_path(work, note.index)) for note in notes]
+    links = read_all_links(work, [note.index for note in notes])
     final = _final_ids(notes, links, out, work)
     for note, own in zip(notes, links, strict=True):
         changed = {
@@ -43,24 +45,24 @@ def settle_links(notes: Sequence[ShardNote], out: Path, work: Path) -> None:
             if final.get((link.shard, link.kept_position), link.kept_id) != link.kept_id
         }
         if changed:
-            _rewrite_dropped(work / f"{note.index:05d}.dropped.jsonl", changed)
+            _rewrite_dropped(work, f"{note.index:05d}.dropped.jsonl", changed)
             rows = _rows(note, work, changed)
             if rows:
                 _rewrite_documents(note, out, work, rows)
 
 
-def _positions(note: ShardNote, work: Path) -> NDArray[np.int64]:
-    return np.fromfile(work / f"{note.index:05d}.positions", dtype=np.int64)
+def _positions(note: ShardNote, work: Folder) -> NDArray[np.int64]:
+    return np.frombuffer(work.read(f"{note.index:05d}.positions"), dtype=np.int64)
 
 
-def _rows(note: ShardNote, work: Path, changed: Mapping[int, str | None]) -> dict[int, str | None]:
+def _rows(note: ShardNote, work: Folder, changed: Mapping[int, str | None]) -> dict[int, str | None]:
     """What changes, by row of the documents' file."""
     row_of = {position: row for row, position in enumerate(_positions(note, work).tolist())}
     return {row_of[position]: name for position, name in changed.items() if position in row_of}
 
 
 def _final_ids(
-    notes: Sequence[ShardNote], links: Sequence[Mapping[int, Link]], out: Path, work: Path
+    notes: Sequence[ShardNote], links: Sequence[Mapping[int, Link]], out: Folder, work: Folder
 ) -> dict[Place, str | None]:
     """The ids, in the corpus, of kept documents that may not have the one that the input gave them; None: not in it."""
     repeated = set(find_repeated(notes, work).tolist())
@@ -79,37 +81,41 @@ def _final_ids(
             if position not in row_of:
                 final[note.index, position] = None
             elif id_digest(name) in repeated:
-                ids = ids or read_ids(out / next(iter(note.files)))
+                ids = ids or read_ids(out, next(iter(note.files)))
                 final[note.index, position] = ids[row_of[position]]
     return final
 
 
-def _rewrite_dropped(path: Path, changed: Mapping[int, str | None]) -> None:
-    rows: list[dict[str, Any]] = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+def _rewrite_dropped(work: Folder, name: str, changed: Mapping[int, str | None]) -> None:
+    rows: list[dict[str, Any]] = [orjson.loads(line) for line in work.read(name).splitlines()]
     for row in rows:
         row["duplicate_of"] = changed.get(row["position"], row["duplicate_of"])
-    write_whole(path, b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    work.write(name, b"".join(orjson.dumps(row) + b"\n" for row in rows))
 
 
-def _rewrite_documents(note: ShardNote, out: Path, work: Path, changed: Mapping[int, str | None]) -> None:
-    path = out / next(iter(note.files))
-    draft = work / f"{path.name}.tmp"
-    if path.suffix == ".parquet":
-        _rewrite_parquet(path, draft, changed)
-    else:
-        with path.open("rb") as source, draft.open("wb") as target:
-            for row, line in enumerate(source):
-                record = orjson.loads(line)
-                record["duplicate_of"] = changed.get(row, record["duplicate_of"])
-                target.write(orjson.dumps(record) + b"\n")
-    sync(draft)
-    draft.replace(path)
-    note.files[path.name] = checksum(path)
-    write_whole(work / f"{note.index:05d}.json", orjson.dumps(note.to_dict()))
+def _rewrite_documents(note: ShardNote, out: Folder, work: Folder, changed: Mapping[int, str | None]) -> None:
+    name = next(iter(note.files))
+    draft = work.draft(name)
+    with out.open(name) as source:
+        if name.endswith(".parquet"):
+            _rewrite_parquet(source, draft, changed)
+        else:
+            _rewrite_jsonl(source, draft, changed)
+    note.files[name] = checksum(draft)
+    out.put(draft, name)
+    write_note(note, out, work)
 
 
-def _rewrite_parquet(path: Path, draft: Path, changed: Mapping[int, str | None]) -> None:
-    source = pq.ParquetFile(path)
+def _rewrite_jsonl(source: IO[bytes], draft: Path, changed: Mapping[int, str | None]) -> None:
+    with draft.open("wb") as target:
+        for row, line in enumerate(source):
+            record = orjson.loads(line)
+            record["duplicate_of"] = changed.get(row, record["duplicate_of"])
+            target.write(orjson.dumps(record) + b"\n")
+
+
+def _rewrite_parquet(file: IO[bytes], draft: Path, changed: Mapping[int, str | None]) -> None:
+    source = pq.ParquetFile(file)
     first = 0
     column = source.schema_arrow.get_field_index("duplicate_of")
     with pq.ParquetWriter(draft, source.schema_arrow, compression="zstd", store_schema=True) as writer:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,19 +15,22 @@ from numpy.typing import NDArray
 from pipeline.config import Config
 from pipeline.doc import Doc
 from pipeline.errors import InputRejectedError
-from pipeline.passes.duplicates import Link, read_links
+from pipeline.passes.duplicates import Link, links_from_lines
 from pipeline.passes.tally import TemplateTally
 from pipeline.pipe import Pipeline, batches
 from pipeline.readers import Rejection, read_piece
 from pipeline.readers.cuts import cut_file
 from pipeline.readers.sources import Piece
 from pipeline.run.watch import Progress
+from pipeline.storage import Folder, RemoteFile, map_ahead
 from pipeline.weights import checksum
 from pipeline.writers import ShardWriter
 
 MIN_SHARD_BYTES = 4 << 20
 MAX_SHARD_BYTES = 64 << 20
 N_SHARDS_AIMED_AT = 64
+_N_CUTTERS = 16
+"""Files of a store that are cut side by side: one stream is slower than the store."""
 _COMPRESSION_RATIO = 4
 """A compressed byte stands for about so many of text."""
 
@@ -72,17 +72,24 @@ def plan_shards(files: Sequence[Piece], progress: Progress = lambda n_docs, n_by
     shards: list[Shard] = []
     pending: list[Piece] = []
     weight = 0
-    for file in files:
-        for piece in cut_file(file, target):
-            progress(0, piece.n_bytes)
-            if pending and weight + _weigh(piece) > target:
-                shards.append(Shard(len(shards), tuple(pending)))
-                pending, weight = [], 0
-            pending.append(piece)
-            weight += _weigh(piece)
+    for piece in _cut(files, target):
+        progress(0, piece.n_bytes)
+        if pending and weight + _weigh(piece) > target:
+            shards.append(Shard(len(shards), tuple(pending)))
+            pending, weight = [], 0
+        pending.append(piece)
+        weight += _weigh(piece)
     if pending:
         shards.append(Shard(len(shards), tuple(pending)))
     return shards
+
+
+def _cut(files: Sequence[Piece], max_bytes: int) -> Iterator[Piece]:
+    """Yield the pieces of all files, in order."""
+    is_far = any(isinstance(file.path, RemoteFile) for file in files)
+    n_threads = _N_CUTTERS if is_far else 1
+    for pieces in map_ahead(lambda file: list(cut_file(file, max_bytes)), files, n_threads):
+        yield from pieces
 
 
 def input_digest(shard: Shard) -> str:
@@ -290,32 +297,25 @@ class ShardRun:
         self.note.counts = self._tally.to_dict()
 
 
-def sync(path: Path) -> None:
-    """Make sure that a file's bytes, or a folder's names, are on disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def draft_path(folder: Path, name: str) -> Path:
-    """A name for an unfinished file; nobody else has it, not even another worker at the same shard."""
-    return folder / f"{name}.{uuid.uuid4().hex}.tmp"
-
-
 def annotate_shard(
-    shard: Shard, pipeline: Pipeline, out: Path, work: Path, file_format: str, progress: Progress, *, keep_source: bool
+    shard: Shard,
+    pipeline: Pipeline,
+    out: Folder,
+    work: Folder,
+    file_format: str,
+    progress: Progress,
+    *,
+    keep_source: bool,
 ) -> ShardNote:
-    """Run a shard and leave its files: written under a temporary name, renamed when whole, noted last.
+    """Run a shard and leave its files: drafted on disk, put in their place when whole, noted last.
 
     Parameters
     ----------
     shard : Shard
     pipeline : Pipeline
-    out : Path
+    out : Folder
         Gets ``documents-NNNNN`` and ``sentences-NNNNN``, unless no document is left.
-    work : Path
+    work : Folder
         Gets the rejections, the digests of the ids and, last of all, the note.
     file_format : str
     progress : callable
@@ -327,29 +327,35 @@ def annotate_shard(
     """
     run = ShardRun(shard, pipeline, progress, _links_of(shard, pipeline, work))
     names = [f"{table}-{shard.name}.{file_format}" for table in ("documents", "sentences")]
-    drafts = [draft_path(work, name) for name in names]
+    drafts = [work.draft(name) for name in names]
     with ShardWriter(drafts[0], drafts[1], file_format, keep_source=keep_source) as writer:
         for doc in run.annotate():
             writer.write(doc)
     for name, draft in zip(names, drafts, strict=True):
         if run.note.n_written:
-            sync(draft)
             run.note.files[name] = checksum(draft)
-            draft.replace(out / name)
+            out.put(draft, name)
         else:
             draft.unlink()
-    for suffix, data in _aside(run, pipeline.config).items():
-        write_whole(work / f"{shard.name}.{suffix}", data)
+    for suffix, data in _aside(run, writer.sizes, pipeline.config).items():
+        work.write(f"{shard.name}.{suffix}", data)
     for folder in (out, work):
-        sync(folder)  # or the note might outlive, in a power cut, the names of what it notes
-    write_whole(work / f"{shard.name}.json", orjson.dumps(run.note.to_dict()))
+        folder.settle()  # or the note might outlive, in a power cut, the names of what it notes
+    write_note(run.note, out, work)
     return run.note
 
 
-def _aside(run: ShardRun, config: Config) -> dict[str, bytes]:
+def write_note(note: ShardNote, out: Folder, work: Folder) -> None:
+    """Write down that a shard's files are whole, with their stamps where the store has such."""
+    stamps = out.stamps(note.files)
+    work.write(f"{note.index:05d}.json", orjson.dumps({**note.to_dict(), **({"stamps": stamps} if stamps else {})}))
+
+
+def _aside(run: ShardRun, sizes: Mapping[str | None, Mapping[str, int]], config: Config) -> dict[str, bytes]:
     """What the end of the run needs of a shard besides its files, by suffix."""
     found = {
         "rejected.jsonl": b"".join(row.to_json() for row in run.rejections),
+        "publishers.json": orjson.dumps(list(sizes.items())),
         "ids": np.array(run.id_digests, dtype=np.uint64).tobytes(),
     }
     if config.duplicates.is_on:
@@ -364,18 +370,12 @@ FIRST_PASS = "first"
 """The folder, in the work folder, of what the first pass over the corpus left."""
 
 
-def links_path(work: Path, shard: int) -> Path:
-    """Where the duplicates of a shard stand."""
-    return work / FIRST_PASS / f"{shard:05d}.links.jsonl"
+def links_name(shard: int) -> str:
+    """The file, in that folder, of a shard's duplicates."""
+    return f"{shard:05d}.links.jsonl"
 
 
-def _links_of(shard: Shard, pipeline: Pipeline, work: Path) -> Mapping[int, Link]:
-    return read_links(links_path(work, shard.index)) if pipeline.config.duplicates.is_on else {}
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is either there as a whole or not at all."""
-    draft = draft_path(path.parent, path.name)
-    draft.write_bytes(data)
-    sync(draft)
-    draft.replace(path)
+def _links_of(shard: Shard, pipeline: Pipeline, work: Folder) -> Mapping[int, Link]:
+    if not pipeline.config.duplicates.is_on:
+        return {}
+    return links_from_lines(work.sub(FIRST_PASS).read(links_name(shard.index)))

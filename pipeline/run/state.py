@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
+import hashlib
 import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from pipeline import __version__
 from pipeline.config import Config
-from pipeline.errors import PipelineError
 from pipeline.readers.sources import Listing, Piece
-from pipeline.run.shards import Shard, ShardNote, input_digest, write_whole
+from pipeline.run.shards import Shard, ShardNote, input_digest
+from pipeline.storage import Folder, RemoteFile, map_ahead, read_each, to_file
 from pipeline.weights import checksum, model_digest
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 WORK = ".zhcorpus"
 SPOOL = ".zhcorpus-stdin"
@@ -35,6 +27,7 @@ _PLAN = "plan.json"
 _OURS = re.compile(
     r"(?:documents|sentences)-\d{5,}\.(?:parquet|jsonl)|rejected\.jsonl|manifest\.json|report\.html|templates\.jsonl|dropped\.jsonl"
 )
+_NOTE = re.compile(r"\d{5,}\.json")
 _N_HASHERS = 8
 """Threads that check files; hashing frees the interpreter, and a network's files are read faster side by side."""
 _LIBRARIES = ("numpy", "numba", "opencc-python-reimplemented", "pyarrow", "rensa", "resiliparse")
@@ -63,6 +56,9 @@ def _input_state(listing: Listing) -> list[list[Any]]:
     """Names, sizes and times of change of the input files, to tell cheaply whether a resumed run has the same."""
     rows = []
     for file in listing.files:
+        if isinstance(file.path, RemoteFile):
+            rows.append([file.path.url, file.origin, file.n_bytes, file.path.stamp])
+            continue
         stat = file.path.stat() if file.path.exists() else None
         rows.append([str(file.path.resolve()), file.origin, file.n_bytes, stat.st_mtime_ns if stat else 0])
     return rows
@@ -74,7 +70,7 @@ class RunState:
 
     Parameters
     ----------
-    out : Path
+    out : Folder
     made_of : dict
         The run's `fingerprint`.
     notes : dict of int to ShardNote
@@ -89,7 +85,7 @@ class RunState:
         Whether an interrupted run was of the same input, config and models, whatever it got done.
     """
 
-    out: Path
+    out: Folder
     made_of: dict[str, Any]
     notes: dict[int, ShardNote]
     shards: list[Shard] = field(default_factory=list)
@@ -98,19 +94,19 @@ class RunState:
     is_same: bool = False
 
     @property
-    def work(self) -> Path:
+    def work(self) -> Folder:
         """The folder of unfinished things."""
-        return self.out / WORK
+        return self.out.sub(WORK)
 
 
 def open_run(
-    out: Path, made_of: dict[str, Any], listing: Listing, plan: Callable[[], list[Shard]], *, fresh: bool
+    out: Folder, made_of: dict[str, Any], listing: Listing, plan: Callable[[], list[Shard]], *, fresh: bool
 ) -> RunState:
     """Find out what of an earlier run still holds, and clear away what does not.
 
     Parameters
     ----------
-    out : Path
+    out : Folder
     made_of : dict
     listing : Listing
     plan : callable
@@ -121,9 +117,9 @@ def open_run(
     key = orjson.loads(orjson.dumps({"made_of": made_of, "input": _input_state(listing)}))
     if fresh:
         remove_run(out)
-    elif (out / WORK / _STATE).is_file():
+    elif state.work.exists(_STATE):
         _resume(state, key)
-    elif (out / MANIFEST).is_file():
+    elif out.exists(MANIFEST):
         state.shards = plan()
         _compare_complete(state)
     if not state.is_complete:
@@ -135,37 +131,38 @@ def _begin(state: RunState, key: dict[str, Any], plan: Callable[[], list[Shard]]
     if not state.is_same:
         remove_run(state.out)
     state.shards = state.shards or plan()
-    state.work.mkdir(exist_ok=True)
-    for draft in state.work.glob("*.tmp"):
-        draft.unlink()
-    write_whole(state.work / _PLAN, orjson.dumps([asdict(shard) for shard in state.shards], default=str))
-    write_whole(state.work / _STATE, orjson.dumps(key))
+    state.work.make()
+    state.work.sweep()
+    state.work.write(_PLAN, orjson.dumps([asdict(shard) for shard in state.shards], default=str))
+    state.work.write(_STATE, orjson.dumps(key))
 
 
-def _read_plan(path: Path) -> list[Shard]:
+def _read_plan(work: Folder) -> list[Shard]:
     """Get the shards of an interrupted run; none if they can't be read."""
     try:
-        rows = orjson.loads(path.read_bytes())
+        rows = orjson.loads(work.read(_PLAN))
     except (OSError, orjson.JSONDecodeError):
         return []
     return [Shard(row["index"], tuple(_read_piece(piece) for piece in row["pieces"])) for row in rows]
 
 
 def _read_piece(row: dict[str, Any]) -> Piece:
-    return Piece(**{**row, "path": Path(row["path"]), "groups": row["groups"] and tuple(row["groups"])})
+    return Piece(**{**row, "path": to_file(row["path"]), "groups": row["groups"] and tuple(row["groups"])})
 
 
 def _resume(state: RunState, key: dict[str, Any]) -> None:
     """Take over the whole shards of an interrupted run."""
-    earlier = _read_json(state.work / _STATE)
+    earlier = _read_json(state.work, _STATE)
     if earlier is None or earlier != key:
         changed = "input" if earlier and earlier.get("made_of") == key["made_of"] else "config, models or versions"
         state.message = f"{changed} changed since the interrupted run: starting anew"
         return
     state.is_same = True
-    state.shards = _read_plan(state.work / _PLAN)
-    found = [note for path in sorted(state.work.glob("[0-9]*.json")) if (note := _read_json(path))]
-    for note, is_whole in zip(found, _are_whole(state.out, [note["files"] for note in found]), strict=True):
+    state.shards = _read_plan(state.work)
+    names = [name for name in state.work.names() if _NOTE.fullmatch(name)]
+    found = [note for data in read_each(state.work, names) if (note := _parse(data))]
+    stamps = [note.pop("stamps", {}) for note in found]
+    for note, is_whole in zip(found, _are_whole(state.out, [note["files"] for note in found], stamps), strict=True):
         if is_whole:
             state.notes[note["index"]] = ShardNote(**note)
     state.message = f"resuming: {len(state.notes)} shards are done" if state.notes else ""
@@ -173,7 +170,7 @@ def _resume(state: RunState, key: dict[str, Any]) -> None:
 
 def _compare_complete(state: RunState) -> None:
     """Tell whether the finished run in the folder is the one that is asked for."""
-    manifest = _read_json(state.out / MANIFEST)
+    manifest = _read_json(state.out, MANIFEST)
     if manifest is None or {name: manifest.get(name) for name in state.made_of} != state.made_of:
         state.message = "config, models or versions changed since the earlier run: starting anew"
         return
@@ -192,62 +189,65 @@ def _compare_complete(state: RunState) -> None:
     state.message = "nothing to do: the corpus is complete, and input, config and models are the same"
 
 
-def _are_whole(out: Path, groups: Sequence[Mapping[str, str]]) -> list[bool]:
-    """Tell of each group of files whether all of them are there with the digests that were noted."""
+def _are_whole(
+    out: Folder, groups: Sequence[Mapping[str, str]], stamps: Sequence[Mapping[str, str]] | None = None
+) -> list[bool]:
+    """Tell of each group of files whether all of them are there with the digests that were noted.
 
-    def is_whole(group: Mapping[str, str]) -> bool:
-        return all((out / name).is_file() and checksum(out / name) == digest for name, digest in group.items())
+    A store keeps what it was given: what has the stamp that was noted, too, is not read again.
+    """
+    known = out.stamps() if stamps and any(stamps) else {}
+
+    def is_whole(digests: Mapping[str, str], noted: Mapping[str, str]) -> bool:
+        return all(
+            (name in noted and known.get(name) == noted[name]) or _digest(out, name) == digest
+            for name, digest in digests.items()
+        )
 
     with ThreadPoolExecutor(_N_HASHERS) as pool:
-        return list(pool.map(is_whole, groups))
+        return list(pool.map(is_whole, groups, stamps or [{}] * len(groups)))
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _digest(out: Folder, name: str) -> str | None:
+    """The SHA-256 of a file, None if it is not there."""
+    if not out.exists(name):
+        return None
+    digest = hashlib.sha256()
+    with out.open(name) as file:
+        while data := file.read(1 << 20):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def _parse(data: bytes) -> dict[str, Any] | None:
     try:
-        value = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
         return None
     return value if isinstance(value, dict) else None
 
 
-@contextlib.contextmanager
-def only_run(out: Path) -> Iterator[None]:
-    """Keep a second run out of a folder; where folders can't be locked (Windows, some networks), take care oneself.
-
-    Raises
-    ------
-    PipelineError
-        If another run is at work in `out`.
-    """
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(out, os.O_RDONLY)
+def _read_json(folder: Folder, name: str) -> dict[str, Any] | None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise PipelineError(f"--out {out}: another run is at work in this folder; let it end, or end it") from error
+        return _parse(folder.read(name))
     except OSError:
-        pass
-    try:
-        yield
-    finally:
-        os.close(handle)  # and the lock with it, as at any death of this process
+        return None
 
 
-def remove_run(out: Path) -> None:
+def remove_run(out: Folder) -> None:
     """Delete what a run leaves in `out`, and nothing else; the card only if a manifest shows that it is ours."""
-    if (out / MANIFEST).is_file() or (out / WORK).is_dir():
-        (out / "README.md").unlink(missing_ok=True)
-    (out / WORK / _STATE).unlink(missing_ok=True)
-    for path in out.iterdir():
-        if path.is_file() and _OURS.fullmatch(path.name):
-            path.unlink()
+    work = out.sub(WORK)
+    if out.exists(MANIFEST) or work.is_there():
+        out.remove("README.md")
+    work.remove(_STATE)
+    ours = [name for name in out.names() if _OURS.fullmatch(name)]
+    for _ in map_ahead(out.remove, ours, out.n_streams):
+        pass
     remove_work(out)
 
 
-def remove_work(out: Path) -> None:
+def remove_work(out: Folder) -> None:
     """Delete the folder of unfinished things; what says that there is something to resume goes first."""
-    (out / WORK / _STATE).unlink(missing_ok=True)
-    shutil.rmtree(out / WORK, ignore_errors=True)
+    work = out.sub(WORK)
+    work.remove(_STATE)
+    work.clear()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pipeline.config import Config
 from pipeline.errors import PipelineError
 from pipeline.pipe import Pipeline
-from pipeline.run.shards import Shard, ShardNote, annotate_shard
+from pipeline.run.shards import FIRST_PASS, Shard, ShardNote, annotate_shard
 from pipeline.run.watch import Progress
+from pipeline.storage import Folder
 from pipeline.weights import model_digest
+
+TEMPLATES = "templates.jsonl"
 
 Work = Callable[[Shard, Progress], Any]
 """What is done with each shard."""
@@ -33,8 +35,7 @@ class Job:
     Parameters
     ----------
     config : Config
-    out, work : Path
-        Absolute: a worker may run elsewhere.
+    out, work : Folder
     file_format : str
     keep_source : bool
     models : mapping of str to str
@@ -42,8 +43,8 @@ class Job:
     """
 
     config: Config
-    out: Path
-    work: Path
+    out: Folder
+    work: Folder
     file_format: str
     keep_source: bool
     models: Mapping[str, str]
@@ -57,7 +58,7 @@ class Job:
             If the output folder or the models are not the ones that the run was begun with.
         """
         self._check()
-        pipeline = Pipeline(self.config)
+        pipeline = Pipeline(self._with_templates())
 
         def annotate(shard: Shard, progress: Progress) -> ShardNote:
             return annotate_shard(
@@ -66,10 +67,18 @@ class Job:
 
         return annotate
 
+    def _with_templates(self) -> Config:
+        """The config, with the path of what the first pass counted, if it did."""
+        if not self.config.templates.is_on:
+            return self.config
+        file = self.work.sub(FIRST_PASS).fetch(TEMPLATES)
+        return replace(self.config, templates=replace(self.config.templates, file=file))
+
     def _check(self) -> None:
-        if not self.work.is_dir():
+        if not self.work.is_there():
             raise PipelineError(
-                f"{socket.gethostname()} has no folder {self.work}; --out must lie on a filesystem that all nodes share"
+                f"{socket.gethostname()} has no folder {self.work}; --out must lie on a filesystem that all nodes "
+                "share, or in an object store"
             )
         for name, folder in self.config.model_folders().items():
             if name in self.models and model_digest(folder) != self.models[name]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
@@ -77,9 +78,15 @@ class ShardWriter:
         One of `FORMATS`.
     keep_source : bool
         Whether documents carry ``source_text``.
+
+    Attributes
+    ----------
+    sizes : dict of str or None to Counter
+        Of each publisher's documents that were written: ``n_docs``, ``n_chars``, ``n_body_chars``.
     """
 
     def __init__(self, documents: Path, sentences: Path, file_format: str, *, keep_source: bool = False) -> None:
+        self.sizes: dict[str | None, Counter[str]] = {}
         self._keep_source = keep_source
         schema = DOCUMENTS.append(pa.field("source_text", pa.large_string())) if keep_source else DOCUMENTS
         self._documents = open_table(documents, schema, file_format)
@@ -99,8 +106,15 @@ class ShardWriter:
             tables: Tables = make_tables(self._pending, keep_source=self._keep_source)
             self._documents.write(tables.documents)
             self._sentences.write(tables.sentences)
+            self._add_sizes(tables.documents)
         self._pending = []
         self._n_pending_chars = 0
+
+    def _add_sizes(self, documents: pa.Table) -> None:
+        columns = (documents.column(name).to_pylist() for name in ("publisher", "n_chars", "n_body_chars"))
+        for publisher, n_chars, n_body_chars in zip(*columns, strict=True):
+            counter = self.sizes.setdefault(publisher, Counter())
+            counter.update(n_docs=1, n_chars=n_chars, n_body_chars=n_body_chars)
 
     def __enter__(self) -> Self:
         return self
