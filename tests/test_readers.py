@@ -251,6 +251,29 @@ def test_blocks_have_tag_and_link_share(html: str, expected: list[tuple[str, str
 
 
 @pytest.mark.parametrize(
+    ("html", "box", "parent"),
+    [
+        ("<p>一</p><p>二</p>三", [0, 0, 0], [0]),
+        ("<div><p>一</p>二<br>三</div><ul><li>四<li><div>五</div></ul>", [1, 1, 1, 2, 3], [0, 0, 0, 2]),
+        ("<div><div><div></div></div></div><nav>一</nav>", [1], [0, 0]),
+        ("<section><div>一</div>二</section>", [2, 1], [0, 0, 1]),
+        ("<table><tr><td>甲<td>乙<tr><td>1<td>2</table><div>丙</div>", [1, 1, 2], [0, 0, 0]),
+        ("<table><tr><td><p>一<p>" + "长" * 60 + "<td><div>三</div></table>", [2, 2, 4], [0, 0, 1, 1, 3]),
+    ],
+)
+def test_blocks_stand_in_boxes(html: str, box: list[int], parent: list[int]) -> None:
+    blocks = read_html(html).blocks
+    assert (blocks["box"], blocks["parent"]) == (box, parent)
+
+
+def test_what_a_tag_does_does_not_depend_on_the_pages_before() -> None:
+    hidden = "<div style='visibility:hidden'><p>{}</p></div><p>{}</p>"
+    for shown, other in ((1, 3), (3, 1), (1, 3)):
+        text = read_html(hidden.format("藏" * shown, "见" * other)).text
+        assert text == ("见" * other if other > shown else "藏" * shown + "\n" + "见" * other)
+
+
+@pytest.mark.parametrize(
     ("html", "expected"),
     [
         ("<tr><td>甲<td>乙<tr><td>1<td>2", ["甲\t乙", "1\t2"]),
@@ -379,6 +402,9 @@ def test_every_line_has_its_tag_and_share(html: str) -> None:
             assert line.strip()
             assert tag
             assert 0 <= share <= 1
+        blocks = read_html(html).blocks
+        assert all(0 <= box < len(blocks["parent"]) for box in blocks["box"])
+        assert all(parent < box or box == 0 for box, parent in enumerate(blocks["parent"]))
 
 
 def test_markdown_blocks_have_tag_and_link_share() -> None:

@@ -17,6 +17,8 @@ _META_NAMES = {
 }
 """Fields of the record, and the names under which pages give them, in order of preference."""
 
+_WANTED = {"og:title"}.union(*_META_NAMES.values())
+
 _META = re.compile(r"<meta ([^>]*)>")
 _ATTRIBUTE = re.compile(r'([\w:.-]+)="([^"]*)"')
 _LINK = re.compile(r"<link ([^>]*)>")
@@ -78,14 +80,13 @@ def _first(named: Mapping[str, str], names: tuple[str, ...]) -> str | None:
 
 
 def _read_meta(page: str) -> dict[str, str]:
-    """Get the contents of meta elements by name; the first of a name counts."""
+    """Get the contents of the meta elements asked for, by name; the first of a name counts."""
     named: dict[str, str] = {}
     for match in _META.finditer(page):
         attributes = dict(_ATTRIBUTE.findall(match.group(1)))
-        name = attributes.get("property") or attributes.get("name") or ""
-        content = _plain(attributes.get("content", ""))
-        if name and content:
-            named.setdefault(name.lower(), content)
+        name = (attributes.get("property") or attributes.get("name") or "").lower()
+        if name in _WANTED and name not in named and (content := _plain(attributes.get("content", ""))):
+            named[name] = content
     return named
 
 

@@ -10,7 +10,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pipeline.errors import InputRejectedError
-from pipeline.readers.blocks import Block, Page, read_html, to_page
+from pipeline.readers.blocks import Page, read_html
+from pipeline.readers.scan import is_blank, share_of
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _FRONT_FIELDS = {"title": "title", "author": "author", "date": "published", "publisher": "publisher", "url": "url"}
@@ -48,15 +49,20 @@ def _inline_lines(token: Token) -> list[tuple[str, str]]:
     return list(zip(lines, linked, strict=True))
 
 
+Block = tuple[str, str, float]
+"""A text without line break, its block-level element, and the share of its visible characters that are linked."""
+
+
+def _block(text: str, tag: str, linked: str) -> Block:
+    return text, tag, share_of(linked, text) if linked else 0.0
+
+
 def _html_blocks(html: str) -> list[Block]:
     try:
         page = read_html(html)
     except InputRejectedError:
         return []
-    return [
-        Block(line, tag, share)
-        for line, tag, share in zip(page.text.split("\n"), page.blocks["tag"], page.blocks["link_share"], strict=True)
-    ]
+    return list(zip(page.text.split("\n"), page.blocks["tag"], page.blocks["link_share"], strict=True))
 
 
 _MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -91,16 +97,18 @@ def read_markdown(text: str) -> Page:
         elif token.type == "inline":
             lines = _inline_lines(token)
             if row is None:
-                blocks += [Block.of(line, tags[-1], linked) for line, linked in lines]
+                blocks += [_block(line, tags[-1], linked) for line, linked in lines]
             else:
                 row.append((" ".join(line for line, _ in lines), " ".join(linked for _, linked in lines)))
         elif token.type in ("fence", "code_block"):
-            blocks += [Block(line, "pre", 0.0) for line in token.content.split("\n")]
+            blocks += [(line, "pre", 0.0) for line in token.content.split("\n")]
         elif token.type == "html_block":
             blocks += _html_blocks(token.content)
-    return to_page(blocks, meta)
+    kept = [block for block in blocks if not is_blank(block[0])]
+    columns: dict[str, list[Any]] = {"tag": [tag for _, tag, _ in kept], "link_share": [share for _, _, share in kept]}
+    return Page("\n".join(text for text, _, _ in kept), meta, columns)
 
 
 def _row_block(row: Sequence[tuple[str, str]], tags: Sequence[str]) -> Block:
     tag = "th" if "thead" in tags else "td"
-    return Block.of("\t".join(cell for cell, _ in row), tag, "\t".join(linked for _, linked in row))
+    return _block("\t".join(cell for cell, _ in row), tag, "\t".join(linked for _, linked in row))
