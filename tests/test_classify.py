@@ -9,12 +9,13 @@ import pytest
 from conftest import cleaned
 
 from pipeline.classify import Classifier, ClassifyConfig, annotate, load_classifier, make_classify
+from pipeline.classify.blocks import block_features, block_log_odds
 from pipeline.classify.features import first_round, second_round
-from pipeline.classify.links import link_log_odds
 from pipeline.classify.reasons import attribution, explain
 from pipeline.classify.table import make_table
 from pipeline.doc import Doc
 from pipeline.errors import AlignmentError, ModelError
+from pipeline.kernels.boxes import FEATURES
 from pipeline.readers.blocks import read_html
 from pipeline.writers.columns import make_tables
 
@@ -135,14 +136,59 @@ def test_reasons_name_what_stands_in_the_line(classifier):
     assert reasons[-1].neighbours == "boilerplate above, nothing below"
 
 
-def test_links_of_a_page_are_known_by_line():
-    page = read_html("<p>正文一段，没有链接。</p><ul><li><a href=/>首页</a></li><li><a href=/>关于</a>我们</li></ul>")
-    plain, doc = cleaned("没有网页"), cleaned(page.text, blocks=page.blocks)
-    assert make_table([plain]).links is None
-    links = make_table([plain, doc]).links
-    np.testing.assert_allclose(links, [[0, 0], [0, 0.5], [1, 0.5], [0.5, 0.5]], atol=1e-6)
-    odds = link_log_odds(links)
-    assert odds[0] == odds[1] == 0 < odds[3] < odds[2]
+ARTICLE = "<p>镇上的渔港封了三天，一百二十条船停在港里。</p>" * 4
+NAV = "<ul><li><a href=/>首页</a><li><a href=/>本地</a><li><a href=/>体育</a></ul>"
+BUILT = f"<div>{NAV}</div><div><h2>渔港封了三天</h2>{ARTICLE}<pre>code</pre></div><div>没有链接的页脚</div>"
+
+
+def features_of(html, log_odds=None, **meta):
+    page = read_html(html)
+    table = make_table([cleaned(page.text, blocks=page.blocks, **meta)])
+    odds = np.zeros(len(table.lines), dtype=np.float32) if log_odds is None else log_odds
+    rows = block_features(table.blocks, table.lines, table.line_bounds, odds)
+    return dict(zip(FEATURES, rows.T, strict=True)), block_log_odds(table.blocks, table.lines, table.line_bounds, odds)
+
+
+def test_the_box_of_the_text_is_told_from_those_beside_it():
+    features, odds = features_of(BUILT, title="渔港封了三天_江湾网")
+    assert (features["boxed"] == 1).all()
+    assert (features["box_share"][3:9] > 0.9).all()
+    assert (np.delete(features["box_share"], range(3, 9)) < 0.4).all()
+    assert features["linked_list"].nonzero()[0].tolist() == [0, 1, 2]
+    assert features["preformatted"].nonzero()[0].tolist() == [8]
+    assert features["in_title"].nonzero()[0].tolist() == [3]
+    assert (odds[:3] > odds[9]).all()
+    assert odds[9] > odds[3:9].max() + 1
+
+
+def test_a_flat_page_and_markdown_have_links_alone():
+    features, odds = features_of("<p>正文一段，没有链接。</p><p><a href=/>首页</a></p><p><a href=/>关于</a>我们</p>")
+    assert {name for name, values in features.items() if values.any()} == {"flat_link", "flat_link_near"}
+    assert odds[0] == 0 < odds[2] < odds[1]
+    blocks = {"tag": ["p", "li"], "link_share": [0, 1]}
+    table = make_table([cleaned("正文一段，没有链接。\n首页", blocks=blocks), cleaned("没有网页")])
+    odds = block_log_odds(table.blocks, table.lines, table.line_bounds, np.zeros(3, dtype=np.float32))
+    assert odds[0] == odds[2] == 0 < odds[1]
+    assert make_table([cleaned("没有网页")]).blocks is None
+
+
+def test_a_link_that_was_left_open_does_not_cost_the_text():
+    text = np.full(8, -6, dtype=np.float32)
+    _, odds = features_of(f"<p>题目在此</p><a href=/>{ARTICLE}<p>尾声</p><p>渔港概况</p><p>渔港概况</p>", text)
+    assert odds.max() < 1
+
+
+def test_pages_are_judged_alike_alone_and_in_a_batch():
+    docs = []
+    for html in (BUILT, "<p>平页</p>", f"<main>{ARTICLE}</main>{NAV}"):
+        page = read_html(html)
+        docs.append(cleaned(page.text, blocks=page.blocks))
+    tables = [make_table([doc]) for doc in docs] + [make_table(docs)]
+    odds = [
+        block_log_odds(table.blocks, table.lines, table.line_bounds, np.zeros(len(table.lines), dtype=np.float32))
+        for table in tables
+    ]
+    np.testing.assert_array_equal(np.concatenate(odds[:3]), odds[3])
 
 
 @pytest.mark.slow

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.classify.blocks import block_log_odds
 from pipeline.classify.features import first_round, kind_round, second_round
-from pipeline.classify.links import link_log_odds
 from pipeline.classify.table import Table
 from pipeline.doc import KINDS, ROLES, FloatArray, IntArray
 from pipeline.kernels.ngrams import pad_outputs, score_spans
@@ -27,7 +27,7 @@ SURE, UNLIKELY = 4.0, -8.0
 FIRST_KIND = 1 + BOILERPLATE
 """The column of OUTPUTS where the kinds begin."""
 
-_LATIN, _ENDS_STOP = (SHAPE_NAMES.index(name) for name in ("latin", "ends_stop"))
+_LATIN = SHAPE_NAMES.index("latin")
 REACH = 48
 """Only the n-grams within so many code points of a line's edges are scored: that is where footers show."""
 
@@ -71,6 +71,27 @@ class LineVerdict:
     scores: FloatArray
 
 
+class _Reading(NamedTuple):
+    """What the text alone says of lines.
+
+    Parameters
+    ----------
+    scores : ndarray of float32, shape (n_lines, len(OUTPUTS))
+    log_odds : ndarray of float32, shape (n_lines,)
+        Of boilerplate.
+    is_prose : ndarray of bool, shape (n_lines,)
+        Whether a line is long and no code.
+    blocks : ndarray of uint8
+        Codes of the features of both rounds, `n_features` of them.
+    """
+
+    scores: FloatArray
+    log_odds: FloatArray
+    is_prose: NDArray[np.bool_]
+    blocks: Blocks
+    n_features: int
+
+
 @dataclass(frozen=True, eq=False)
 class LineModel:
     """The line classifier's weights.
@@ -107,26 +128,34 @@ class LineModel:
         """N-gram scores of lines, or of spans taken for lines: (n_spans, len(OUTPUTS))."""
         return score_spans(table.folded, np.ascontiguousarray(spans), self.table, self.scale, self.bias, REACH)
 
-    def decide(self, table: Table) -> LineVerdict:
-        """Role and kind of every line."""
+    def text_odds(self, table: Table) -> FloatArray:
+        """Log-odds of boilerplate of every line, from the text alone: (n_lines,)."""
+        return self._read(table).log_odds
+
+    def _read(self, table: Table) -> _Reading:
         scores = self.score(table, table.lines)
-        n_lines = len(scores)
         near = first_round(table, scores)
-        blocks = self.bins.new_blocks(n_lines)
+        blocks = self.bins.new_blocks(len(scores))
         self.bins.fill(blocks, near)
-        around = second_round(table, self.first.decide(blocks, n_lines))
+        around = second_round(table, self.first.decide(blocks, len(scores)))
         self.bins.fill(blocks, around, near.shape[1])
         is_long = table.lines[:, 1] - table.lines[:, 0] >= LONG_LINE
         caution = np.where(is_long, CAUTION, np.float32(0))
-        log_odds = np.asarray(self.second.decide(blocks, n_lines)[:, 0] - caution, dtype=np.float32)
+        log_odds = np.asarray(self.second.decide(blocks, len(scores))[:, 0] - caution, dtype=np.float32)
+        is_prose = is_long & (near[:, _LATIN] <= 0.3)
+        return _Reading(scores, log_odds, is_prose, blocks, near.shape[1] + around.shape[1])
+
+    def decide(self, table: Table) -> LineVerdict:
+        """Role and kind of every line."""
+        scores, log_odds, is_prose, blocks, n_features = self._read(table)
         if table.support is not None:
             log_odds = log_odds + support_log_odds(table.support)
-        if table.links is not None:
-            log_odds = log_odds + link_log_odds(table.links) * (near[:, _ENDS_STOP] == 0)
-        is_settled = (log_odds >= SURE) | (is_long & (near[:, _LATIN] <= 0.3))
+        if table.blocks is not None:
+            log_odds = log_odds + block_log_odds(table.blocks, table.lines, table.line_bounds, log_odds)
+        is_settled = (log_odds >= SURE) | is_prose
         role = decode_lines(role_scores(log_odds, self._other_roles(blocks, is_settled)), table.line_bounds, self.moves)
-        self.bins.fill(blocks, kind_round(table, scores), near.shape[1] + around.shape[1])
-        kind = self.kind_codes[values_of(self.kinds, self.kind_codes, blocks, n_lines).argmax(axis=1)]
+        self.bins.fill(blocks, kind_round(table, scores), n_features)
+        kind = self.kind_codes[values_of(self.kinds, self.kind_codes, blocks, len(scores)).argmax(axis=1)]
         return LineVerdict(role, np.where(role == BOILERPLATE, kind, np.int16(-1)), log_odds, scores)
 
     def _other_roles(self, blocks: Blocks, is_settled: NDArray[np.bool_]) -> FloatArray:

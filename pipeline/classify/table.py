@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.classify.links import link_shares
+from pipeline.classify.blocks import BlockTable, make_blocks
 from pipeline.doc import Doc, FloatArray, IntArray
 from pipeline.errors import AlignmentError
 from pipeline.kernels.ngrams import Points, codepoints, fold_points
@@ -41,8 +41,8 @@ class Table:
         The line (row of `lines`) that a sentence stands in.
     support : ndarray of float32, shape (n_lines, n_columns), or None
         How each line recurs across its publisher, where the run counted that.
-    links : ndarray of float32, shape (n_lines, 2), or None
-        How much of each line and of those around it is linked, as `link_shares` has it, where a page was HTML.
+    blocks : BlockTable or None
+        What the reader saw of each line, where a page was HTML or Markdown.
     """
 
     points: Points
@@ -53,7 +53,7 @@ class Table:
     sent_bounds: Bounds
     sent_line: NDArray[np.int64]
     support: FloatArray | None = None
-    links: FloatArray | None = None
+    blocks: BlockTable | None = None
 
     @property
     def first_sents(self) -> NDArray[np.int64]:
@@ -119,13 +119,6 @@ def make_table(docs: Sequence[Doc]) -> Table:
     lines, line_bounds, sent_line = _lines_of(points, joined, sent_bounds)
     known = [np.asarray(doc.meta["templates"], dtype=np.float32) for doc in docs if "templates" in doc.meta]
     support = np.concatenate(known) if known and len(known) == len(docs) else None
-    links = _join_links(docs, starts, lines, line_bounds) if any("blocks" in doc.meta for doc in docs) else None
-    return Table(points, fold_points(points), lines, line_bounds, joined, sent_bounds, sent_line, support, links)
-
-
-def _join_links(docs: Sequence[Doc], starts: Bounds, lines: IntArray, line_bounds: Bounds) -> FloatArray:
-    parts = [
-        link_shares(doc, lines[first:last] - np.int32(start))
-        for doc, start, first, last in zip(docs, starts[:-1], line_bounds[:-1], line_bounds[1:], strict=True)
-    ]
-    return np.concatenate(parts)
+    own = [lines[line_bounds[d] : line_bounds[d + 1]] - np.int32(starts[d]) for d in range(len(docs))]
+    blocks = make_blocks(docs, own)
+    return Table(points, fold_points(points), lines, line_bounds, joined, sent_bounds, sent_line, support, blocks)

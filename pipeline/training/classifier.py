@@ -275,13 +275,7 @@ def fit_all(
         rng = np.random.default_rng(seed)
         alphabet = alphabet_of(pages)
         folds = folds_of(pages)
-        copies = [spin_page(page, rng, alphabet, SPIN_RATE) for page in pages if rng.random() < SPUN_SHARE]
-        copies += [relay_page(page, rng) for page in pages if rng.random() < RELAID_SHARE]
-        copies += [thin_page(page, rng) for page in pages if rng.random() < THIN_SHARE]
-        copies += [behead_page(page) for page in pages if rng.random() < BEHEADED_SHARE]
-        copies += [turn_page(page) for page in pages if rng.random() < TURNED_SHARE]
-        copies = [copy for copy in copies if len(copy.lines) <= MAX_LINES]
-        lines = gather([*pages, *copies], clean, folds)
+        lines = gather(with_copies(pages, alphabet, rng), clean, folds)
         line_model, parts, around = fit_lines(lines, seed)
         glued = [glue_page(page, rng) for page in pages]
         glue = fit_glue(gather(glued, clean, folds), parts, seed)
@@ -289,6 +283,16 @@ def fit_all(
         sents = gather(every, clean, folds_of(every))
         sent_model, opinion_odds = fit_sents(sents, glue, vectors, seed)
     return Fitted(Classifier(line_model, sent_model), lines, sents, around, opinion_odds)
+
+
+def with_copies(pages: Sequence[Page], alphabet: str, rng: np.random.Generator) -> list[Page]:
+    """Get pages, and altered copies of some of them behind: what the line classifier is fitted on."""
+    copies = [spin_page(page, rng, alphabet, SPIN_RATE) for page in pages if rng.random() < SPUN_SHARE]
+    copies += [relay_page(page, rng) for page in pages if rng.random() < RELAID_SHARE]
+    copies += [thin_page(page, rng) for page in pages if rng.random() < THIN_SHARE]
+    copies += [behead_page(page) for page in pages if rng.random() < BEHEADED_SHARE]
+    copies += [turn_page(page) for page in pages if rng.random() < TURNED_SHARE]
+    return [*pages, *(copy for copy in copies if len(copy.lines) <= MAX_LINES)]
 
 
 def folds_of(pages: Sequence[Page]) -> dict[str, int]:
