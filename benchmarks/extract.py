@@ -9,10 +9,14 @@ the few that the page's HTML does not show under the same text. Titles are left 
 our own reader (config ``fast``); the kept sentences are given as characters of the source, so that no repair changes
 the comparison.
 
-Our classifier was trained on the lines of the train pages: its figures there are no measure; those on dev are.
+Our classifier was trained on the lines of the train pages: its figures there are no measure; those on dev are. What
+`fit_blocks.py --texts` writes (``--held-out``) is: there neither the line models nor the weights of a page's build saw
+the page's site.
 
 jusText measures paragraphs in characters, with English in mind; a second row has its lengths halved, as Chinese needs
-about half as many.
+about half as many. With ``--tune``, its lengths and link density are chosen among 144 settings: for dev those that are
+best on the train pages, for each train page those that are best on the pages of the other sites (by the sum of both
+F1).
 
 `make bench-peers` installs the others (``requirements-peers-text.txt``) into an environment of their own and runs this.
 """
@@ -34,6 +38,7 @@ import numpy as np
 from pipeline.config import load_config
 from pipeline.doc import Doc
 from pipeline.pipe import Pipeline
+from pipeline.readers.base import make_html_doc
 from pipeline.readers.blocks import read_html
 from pipeline.readers.encoding import decode, page_label
 from pipeline.writers.columns import source_spans
@@ -93,19 +98,54 @@ def run_ours(pages: Sequence[str], pipeline: Pipeline) -> Extraction:
     seconds = []
     for _ in range(N_RUNS):
         start = time.process_time()
-        read = [read_html(page) for page in pages]
-        docs = [Doc.from_text(page.text, blocks=page.blocks) for page in read]
+        docs = [make_html_doc("page", page, {}, {}) for page in pages]
         texts = [body_of(doc) for doc in pipeline.pipe(docs)]
         seconds.append(time.process_time() - start)
     return Extraction("zhcorpus, config fast", texts, min(seconds))
 
 
-def run_peers(pages: Iterable[str], python: Path) -> list[Extraction]:
+def run_peers(pages: Iterable[str], python: Path, *options: str) -> list[Extraction]:
     """Run the other programs in their own environment."""
     given = "".join(json.dumps({"html": page}) + "\n" for page in pages)
-    done = subprocess.run([python, PEERS], input=given, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run([python, PEERS, *options], input=given, stdout=subprocess.PIPE, text=True, check=True)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     return [Extraction(f"{row['name']} ({row['version']})", row["texts"], row["seconds"]) for row in rows]
+
+
+def judge(row: dict[str, Any], text: str) -> tuple[np.ndarray, np.ndarray]:
+    """Get which lines of a page are body, and which are found in an extracted text; titles left out."""
+    lines = [line for line in row["lines"] if line["label"] != "title"]
+    truth = np.array([line["label"] == "body" for line in lines])
+    return truth, np.array(find_lines([line["text"] for line in lines], text))
+
+
+def f1(truth: np.ndarray, found: np.ndarray) -> float:
+    """Get the harmonic mean of precision and recall."""
+    return float(2 * (truth & found).sum() / max(int(truth.sum() + found.sum()), 1))
+
+
+def choose(rows: Sequence[dict[str, Any]], settings: Sequence[Extraction]) -> Extraction:
+    """Get the texts of each page by the setting that is best on the train pages of other sites."""
+    judged = [[judge(row, text) for row, text in zip(rows, one.texts, strict=True)] for one in settings]
+    texts = []
+    for i, row in enumerate(rows):
+        others = [j for j, other in enumerate(rows) if other["split"] == "train" and other["site"] != row["site"]]
+        goals = []
+        for one in judged:
+            truth, found = (np.concatenate([one[j][k] for j in others]) for k in (0, 1))
+            goals.append(f1(truth, found) + f1(~truth, ~found))
+        best = int(np.argmax(goals))
+        texts.append(settings[best].texts[i])
+        if i == len(rows) - 1:
+            print(f"jusText, as chosen for page {row['id']}: {settings[best].name}")
+    return Extraction("jusText, no stop list, tuned on train pages of other sites", texts, 0)
+
+
+def read_held_out(path: Path, rows: Sequence[dict[str, Any]]) -> Extraction:
+    """Get what `fit_blocks.py` wrote; pages that it left out have no text."""
+    lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    texts = {line["id"]: line["text"] for line in lines}
+    return Extraction("zhcorpus, site left out", [texts.get(row["id"], "") for row in rows], 0)
 
 
 def score(truth: np.ndarray, found: np.ndarray) -> str:
@@ -120,12 +160,8 @@ def print_table(rows: Sequence[dict[str, Any]], extractions: Sequence[Extraction
     """Print the figures of some pages."""
     print("| | body P / R / F1 | boilerplate P / R / F1 | CPU s/MB |\n|---|---|---|---|")
     for extraction in extractions:
-        truth, found = [], []
-        for row, text in zip(rows, extraction.texts, strict=True):
-            lines = [line for line in row["lines"] if line["label"] != "title"]
-            truth += [line["label"] == "body" for line in lines]
-            found += find_lines([line["text"] for line in lines], text)
-        is_body, is_found = np.array(truth), np.array(found)
+        judged = [judge(row, text) for row, text in zip(rows, extraction.texts, strict=True)]
+        is_body, is_found = (np.concatenate([page[k] for page in judged]) for k in (0, 1))
         cells = f"{score(is_body, is_found)} | {score(~is_body, ~is_found)}"
         speed = f"{extraction.seconds / megabytes:.3f}" if extraction.seconds else ""
         print(f"| {extraction.name} | {cells} | {speed} |")
@@ -141,6 +177,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", type=Path, default=ROOT.parent / "shared" / "real", help="docs.jsonl and html/")
     parser.add_argument("--peers", type=Path, help="Python of the environment that has the other programs")
+    parser.add_argument(
+        "--tune", action="store_true", help="jusText with the settings that are best on other sites, too"
+    )
+    parser.add_argument("--held-out", type=Path, help="what fit_blocks.py --texts wrote")
     arguments = parser.parse_args()
     rows, pages = read_pages(arguments.real)
     megabytes = sum(len(page.encode("utf-8", "replace")) for page in pages) / 1e6
@@ -150,6 +190,8 @@ def main() -> None:
     extractions = [reader, run_ours(pages, pipeline)]
     if arguments.peers:
         extractions += run_peers(pages, arguments.peers)
+    if arguments.peers and arguments.tune:
+        extractions.append(choose(rows, run_peers(pages, arguments.peers, "--tune")))
     splits = {"dev": "dev: other publishers than our classifier was trained on"}
     splits["train"] = "train: our classifier has SEEN these lines; its figures here are no measure"
     for split, title in splits.items():
@@ -157,7 +199,8 @@ def main() -> None:
         chosen = [rows[i] for i in wanted]
         n_lines = sum(line["label"] != "title" for row in chosen for line in row["lines"])
         print(f"\n## {title}\n\n{len(chosen)} pages, {len({row['site'] for row in chosen})} sites, {n_lines} lines\n")
-        print_table(chosen, take(extractions, wanted), megabytes)
+        held_out = [read_held_out(arguments.held_out, rows)] if arguments.held_out and split == "train" else []
+        print_table(chosen, take([*extractions, *held_out], wanted), megabytes)
     print(f"\nCPU seconds per MB of HTML are of all {len(pages)} pages, {megabytes:.1f} MB.")
 
 
