@@ -21,8 +21,8 @@ from opencc import OpenCC
 from pipeline.clean import CleanConfig, clean_doc
 from pipeline.clean.apply import repair
 from pipeline.clean.convert import convert, tell_script
-from pipeline.doc import Doc
-from pipeline.kernels.chars import code_points, to_text
+from pipeline.doc import Doc, code_points
+from pipeline.kernels.chars import to_text
 from pipeline.privacy import find_private
 
 ROOT = Path(__file__).parent.parent

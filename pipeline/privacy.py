@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.doc import Coded, Doc, IntArray
+from pipeline.doc import Coded, Doc, IntArray, code_points, join_points
 from pipeline.errors import ConfigError
-from pipeline.kernels.chars import CodePoints, code_points
+from pipeline.kernels.chars import CodePoints
 from pipeline.kernels.runs import AT_SIGN, CUE, DIGIT, LATIN_CUE, NUMBER_CUE, SEPARATOR, find_runs
 from pipeline.stage import Stage, stage
 from pipeline.tables import N_CODE_POINTS
@@ -330,8 +330,8 @@ def mark_private(docs: Sequence[Doc], mode: str) -> list[Doc]:
 
     One cheap pass over the batch finds where to look closely.
     """
-    starts = np.cumsum([0] + [len(doc.text) + 1 for doc in docs])
-    runs = find_runs(code_points("\n".join([doc.text for doc in docs])), _shapes(), MIN_DIGITS, MIN_ID)
+    points, starts = join_points(docs)
+    runs = find_runs(points, _shapes(), MIN_DIGITS, MIN_ID)
     bounds = np.searchsorted(runs[:, 0], starts).tolist()
     marked = []
     for d, doc in enumerate(docs):

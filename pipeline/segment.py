@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.doc import Doc, IntArray
+from pipeline.doc import Doc, IntArray, code_points
 from pipeline.errors import ConfigError, ModelError
 from pipeline.kernels import decode
-from pipeline.kernels.chars import code_points
 from pipeline.stage import Stage, stage
 from pipeline.weights import load_arrays, load_meta
 

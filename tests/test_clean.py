@@ -15,9 +15,9 @@ from opencc import OpenCC
 from pipeline.clean import CleanConfig, clean_doc, clean_docs
 from pipeline.clean.apply import SKIPPABLE
 from pipeline.clean.convert import convert, load_conversion
-from pipeline.doc import Doc
+from pipeline.doc import Doc, code_points
 from pipeline.errors import ConfigError
-from pipeline.kernels.chars import code_points, to_text
+from pipeline.kernels.chars import to_text
 from pipeline.tables import INVISIBLE, char_classes
 from pipeline.writers.columns import source_spans
 

@@ -30,8 +30,7 @@ from test_formats import COMPRESS, articles, make_csv, make_parquet, make_record
 from pipeline.clean import CleanConfig, clean_doc
 from pipeline.clean.repairs import latin_twins
 from pipeline.config import load_config
-from pipeline.doc import Doc
-from pipeline.kernels.chars import code_points
+from pipeline.doc import Doc, code_points
 from pipeline.run import RunOptions, RunResult, run_corpus
 from pipeline.tables import INVISIBLE, char_classes, char_folds
 from pipeline.writers.columns import source_spans

@@ -18,10 +18,9 @@ import pipeline.run.shards
 from pipeline.classify import annotate, load_classifier
 from pipeline.classify.table import make_table
 from pipeline.config import Config, load_config
-from pipeline.doc import Doc
+from pipeline.doc import Doc, code_points
 from pipeline.errors import ConfigError
 from pipeline.kernels.lines import find_lines
-from pipeline.kernels.ngrams import codepoints
 from pipeline.kernels.support import (
     MAX_AFTER,
     MAX_BEFORE,
@@ -124,7 +123,7 @@ def test_lines_are_where_the_text_has_them_whatever_the_batch(texts: list[str]) 
     for name in ("exact", "near", "weight"):
         joined = np.concatenate([getattr(part, name) for part in alone])
         np.testing.assert_array_equal(getattr(together, name), joined)
-    points, bounds = codepoints(texts[0] + "\n"), np.array([0, len(texts[0]) + 1])
+    points, bounds = code_points(texts[0] + "\n"), np.array([0, len(texts[0]) + 1])
     lines, _ = find_lines(points, bounds)
     found = [texts[0][start:end] for start, end in lines.tolist()]
     assert found == [line for line in texts[0].replace("\r", "\n").replace("\u2028", "\n").split("\n") if line]
@@ -134,7 +133,7 @@ def test_lines_are_where_the_text_has_them_whatever_the_batch(texts: list[str]) 
 def test_lines_of_the_text_are_those_that_classify_sees(text: str) -> None:
     doc = cleaned(text)
     assert doc.sents is not None
-    lines = find_text_lines(codepoints(doc.text), doc.sents)
+    lines = find_text_lines(code_points(doc.text), doc.sents)
     np.testing.assert_array_equal(lines, make_table([doc]).lines)
 
 

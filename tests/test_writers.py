@@ -13,10 +13,9 @@ from conftest import cleaned
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.doc import KINDS, LABELS, ROLES, Coded, Doc
+from pipeline.doc import KINDS, LABELS, ROLES, Coded, Doc, code_points
 from pipeline.errors import InputRejectedError
 from pipeline.interchange import doc_from_json, doc_to_json
-from pipeline.kernels.chars import code_points
 from pipeline.kernels.columns import string_column
 from pipeline.writers import ShardWriter
 from pipeline.writers.columns import SENTENCES, make_tables

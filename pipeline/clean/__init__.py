@@ -16,16 +16,9 @@ import numpy as np
 from pipeline.clean.apply import SKIPPABLE, add_counts, clean_classes, fold_batch, repair
 from pipeline.clean.convert import CONVERSIONS, convert, tell_language, tell_script
 from pipeline.clean.quotes import QUOTES, choose_quotes
-from pipeline.doc import Doc, IntArray, no_edits
+from pipeline.doc import Doc, IntArray, code_points, no_edits
 from pipeline.errors import ConfigError
-from pipeline.kernels.chars import (
-    CodePoints,
-    code_points,
-    cut_sentences,
-    edits_from_origin,
-    find_closing_brackets,
-    to_text,
-)
+from pipeline.kernels.chars import CodePoints, cut_sentences, edits_from_origin, find_closing_brackets, to_text
 from pipeline.stage import Stage, stage
 from pipeline.tables import REPAIRS as CHAR_REPAIRS
 from pipeline.tables import read_rows
@@ -146,7 +139,7 @@ def clean_doc(doc: Doc, config: CleanConfig = _DEFAULT) -> Doc:
         points, origin, n_of = repair(rewritten, origin, counts, config.skip)
     edits = no_edits() if origin is None or not len(points) else edits_from_origin(origin)
     sents = split_glued(points, cut_sentences(points, clean_classes()))
-    return doc.extend(text=text, edits=edits, meta={**doc.meta, **facts}, sents=sents)
+    return doc.extend(text=text, points=points, edits=edits, meta={**doc.meta, **facts}, sents=sents)
 
 
 def clean_docs(docs: Sequence[Doc], config: CleanConfig = _DEFAULT) -> list[Doc]:
@@ -171,7 +164,7 @@ def clean_docs(docs: Sequence[Doc], config: CleanConfig = _DEFAULT) -> list[Doc]
         if batch.has_bracket[d]:
             sents = split_glued(points, sents.copy())
         edits = batch.edits[batch.edit_bounds[d] : batch.edit_bounds[d + 1]]
-        done.append(doc.extend(text=text, edits=edits, meta={**doc.meta, **facts}, sents=sents))
+        done.append(doc.extend(text=text, points=points, edits=edits, meta={**doc.meta, **facts}, sents=sents))
     return done
 
 

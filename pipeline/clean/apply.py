@@ -13,8 +13,8 @@ from pipeline.clean.convert import script_classes
 from pipeline.clean.disguise import split_chars
 from pipeline.clean.edits import apply_edits
 from pipeline.clean.repairs import REPAIRS, latin_twins
-from pipeline.doc import IntArray
-from pipeline.kernels.chars import Batch, CodePoints, clean_batch, code_points, fold, survey, to_text
+from pipeline.doc import IntArray, code_points
+from pipeline.kernels.chars import Batch, CodePoints, clean_batch, fold, survey, to_text
 from pipeline.tables import N_CODE_POINTS, PART_LEFT, PART_RIGHT, TWIN, char_folds
 from pipeline.tables import REPAIRS as CHAR_REPAIRS
 

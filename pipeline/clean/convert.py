@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from opencc import OpenCC
 
+from pipeline.doc import code_points
 from pipeline.errors import ConfigError
-from pipeline.kernels.chars import CodePoints, code_points, to_text
+from pipeline.kernels.chars import CodePoints, to_text
 from pipeline.tables import N_CODE_POINTS, SIMPLIFIED, TRADITIONAL, char_classes
 
 CONVERSIONS = ("none", "t2s", "tw2s")

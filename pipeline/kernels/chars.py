@@ -58,11 +58,6 @@ MIN_WRAPPED = 5
 """Lines of (nearly) one width without an end, at least, that may be hard-wrapped text."""
 
 
-def code_points(text: str) -> CodePoints:
-    """Get a text as an array of its code points, shape (n_chars,); lone surrogates pass."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-
-
 def to_text(points: NDArray[np.uint32]) -> str:
     """The inverse of `code_points`."""
     return points.tobytes().decode("utf-32-le", "surrogatepass")

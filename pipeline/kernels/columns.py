@@ -119,14 +119,35 @@ def join_bodies(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def visible_spans(points: CodePoints, starts: IntArray, classes: NDArray[np.uint16]) -> IntArray:
+def _source_starts(sents: IntArray, edits: IntArray) -> IntArray:
+    """Where the first character of each sentence came from; offsets run in step between edits, clamped within them."""
+    starts = np.empty(len(sents), dtype=np.int32)
+    row = -1
+    for s in range(len(sents)):
+        offset = sents[s, 0]
+        while row + 1 < len(edits) and edits[row + 1, 0] <= offset:
+            row += 1
+        if row < 0:
+            starts[s] = offset
+        elif offset < edits[row, 1]:
+            starts[s] = min(edits[row, 2] + offset - edits[row, 0], edits[row, 3])
+        else:
+            starts[s] = edits[row, 3] + offset - edits[row, 1]
+    return starts
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def visible_spans(points: CodePoints, sents: IntArray, edits: IntArray, classes: NDArray[np.uint16]) -> IntArray:
     """Cut a source at the starts of its sentences; a span begins and ends with a visible character.
 
     Parameters
     ----------
     points : ndarray of uint32, shape (n_chars,)
-    starts : ndarray of int32, shape (n_sents,)
-        Where the first character of each sentence came from, ascending; the first sentence takes all before it, too.
+        The source.
+    sents : ndarray of int32, shape (n_sents, 2)
+        In the cleaned text, ascending; the first sentence takes all of the source before it, too.
+    edits : ndarray of int32, shape (n_edits, 4)
+        As `Doc.edits` has them.
     classes : ndarray of uint16, shape (0x110000,)
 
     Returns
@@ -134,6 +155,7 @@ def visible_spans(points: CodePoints, starts: IntArray, classes: NDArray[np.uint
     ndarray of int32, shape (n_sents, 2)
         Half-open; together they hold every visible character once.
     """
+    starts = _source_starts(sents, edits)
     spans = np.empty((len(starts), 2), dtype=np.int32)
     for s in range(len(starts)):
         first = 0 if s == 0 else starts[s]

@@ -17,9 +17,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from pipeline.doc import Doc
+from pipeline.doc import Doc, code_points
 from pipeline.kernels.lines import find_lines, key_lines, line_marks
-from pipeline.kernels.ngrams import codepoints
 from pipeline.kernels.recur import N_RANGES, sort_by_range
 from pipeline.kernels.shingles import shingle
 from pipeline.pipe import batches
@@ -102,9 +101,9 @@ def _bounds(texts: Sequence[str], gap: int) -> NDArray[np.int64]:
 def key_sources(docs: Sequence[Doc]) -> Keyed:
     """Get the keys of the lines of the documents' sources."""
     sources, titles = [doc.source for doc in docs], [title_of(doc) for doc in docs]
-    points, bounds = codepoints("\n".join([*sources, ""])), _bounds(sources, 1)
+    points, bounds = code_points("\n".join([*sources, ""])), _bounds(sources, 1)
     lines, line_bounds = find_lines(points, bounds)
-    keys = key_lines(points, lines, line_bounds, codepoints("".join(titles)), _bounds(titles, 0), line_marks())
+    keys = key_lines(points, lines, line_bounds, code_points("".join(titles)), _bounds(titles, 0), line_marks())
     return Keyed(bounds, lines, line_bounds, *keys)
 
 
@@ -113,7 +112,7 @@ def sign_sources(docs: Sequence[Doc]) -> tuple[NDArray[np.uint64], NDArray[np.ui
     from rensa import RMinHash  # type: ignore[import-untyped]  # noqa: PLC0415 (only who asks for duplicates needs it)
 
     sources = [doc.source for doc in docs]
-    hashes, offsets, whole = shingle(codepoints("".join(sources)), _bounds(sources, 0), char_classes())
+    hashes, offsets, whole = shingle(code_points("".join(sources)), _bounds(sources, 0), char_classes())
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, N_HASHES, SEED)
     return whole, np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(docs), N_HASHES)
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from pipeline.doc import KINDS, Doc
-from pipeline.kernels.ngrams import codepoints
+from pipeline.doc import KINDS, Doc, code_points
 from pipeline.kernels.support import find_text_lines
 from pipeline.passes.scan import name_hash
 
@@ -33,7 +32,7 @@ class TemplateTally:
         rows, sents = doc.meta.get("template_rows"), doc.sents
         if rows is None or sents is None or not len(rows):
             return
-        lines = find_text_lines(codepoints(doc.text), sents)
+        lines = find_text_lines(code_points(doc.text), sents)
         first = np.searchsorted(sents[:, 0], lines[:, 0])
         for i, column in np.argwhere(rows >= 0).tolist():
             if column and rows[i, 1] == rows[i, 0]:

@@ -14,9 +14,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from pipeline.doc import Doc, FloatArray, IntArray
+from pipeline.doc import Doc, FloatArray, IntArray, code_points
 from pipeline.errors import ConfigError
-from pipeline.kernels.ngrams import codepoints
 from pipeline.kernels.support import SUPPORT_COLUMNS, find_text_lines, place_support
 from pipeline.passes.scan import Keyed, key_sources, name_hash
 
@@ -155,7 +154,7 @@ def _with_support(
     table: TemplateTable, doc: Doc, source_lines: IntArray, matched: NDArray[np.int64], n_pages: int
 ) -> Doc:
     sents = np.zeros((0, 2), dtype=np.int32) if doc.sents is None else doc.sents
-    points = codepoints(doc.text)
+    points = code_points(doc.text)
     lines = find_text_lines(points, sents)
     rows = _carry(table, doc, lines, source_lines, matched)
     own = np.ascontiguousarray(rows[:, 0])

@@ -12,7 +12,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.chars import code_points, count_codes
+from pipeline.doc import code_points
+from pipeline.kernels.chars import count_codes
 from pipeline.tables import HAN, N_CODE_POINTS, char_classes
 
 FREQUENT_HAN = (

@@ -22,9 +22,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.clean import CleanConfig, make_clean
 from pipeline.config import Config
-from pipeline.doc import Doc, FloatArray, IntArray
+from pipeline.doc import Doc, FloatArray, IntArray, code_points
 from pipeline.errors import ConfigError, ModelError
-from pipeline.kernels.ngrams import Points, codepoints, fold_points, score_spans
+from pipeline.kernels.ngrams import Points, fold_points, score_spans
 from pipeline.pipe import Pipeline, batches
 from pipeline.readers import READERS, read_piece
 from pipeline.readers.sources import list_input
@@ -104,7 +104,7 @@ def _spans_of(texts: Sequence[str]) -> tuple[Points, IntArray]:
     ends = np.cumsum([len(text) + 1 for text in cleaned])
     starts = ends - [len(text) + 1 for text in cleaned]
     spans = np.stack([starts, ends - 1], axis=1).astype(np.int32).reshape(-1, 2)
-    return fold_points(codepoints("\n".join(cleaned))), spans
+    return fold_points(code_points("\n".join(cleaned))), spans
 
 
 def _soften(scores: FloatArray, mix: Matrix) -> Matrix:
@@ -340,7 +340,7 @@ def _read_docs(source: str, rejected: list[object]) -> Iterator[Doc]:
 def _label_rows(model: OwnModel, doc: Doc) -> Iterator[Figures]:
     """The labelled sentences of a cleaned document."""
     sents = np.zeros((0, 2), np.int32) if doc.sents is None else doc.sents
-    probs = model.probabilities(fold_points(codepoints(doc.text)), np.ascontiguousarray(sents))
+    probs = model.probabilities(fold_points(code_points(doc.text)), np.ascontiguousarray(sents))
     spans = zip(sents.tolist(), doc.to_source(sents).tolist(), probs.argmax(axis=1).tolist(), strict=True)
     for number, ((start, end), (first, last), code) in enumerate(spans):
         row = {"doc_id": doc.id, "sent": number, "start": first, "end": last, "text": doc.text[start:end]}

@@ -21,8 +21,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.doc import FloatArray
-from pipeline.kernels.ngrams import MAX_ORDER, Points, _row, _step, codepoints, fold_points
+from pipeline.doc import FloatArray, code_points
+from pipeline.kernels.ngrams import MAX_ORDER, Points, _row, _step, fold_points
 from pipeline.weights import load_arrays, load_meta, save_meta
 
 N_CONTEXT_CHARS = 800
@@ -109,7 +109,7 @@ def learn_vectors(texts: Iterable[str], bits: int, n_dims: int, seed: int = 0) -
     ndarray of float32, shape (2 ** bits, n_dims)
         Zero for n-grams that are rare or unknown; the others of unit length.
     """
-    folded = [fold_points(codepoints(text)) for text in texts]
+    folded = [fold_points(code_points(text)) for text in texts]
     context = context_chars(folded)
     counts = np.zeros((2**bits, 4 * N_CONTEXT_CHARS), dtype=np.float32)
     for points in folded:

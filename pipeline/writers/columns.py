@@ -12,8 +12,8 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.doc import LABELS, ROLES, Coded, Doc, IntArray
-from pipeline.kernels.chars import CodePoints, code_points
+from pipeline.doc import LABELS, ROLES, Coded, Doc, IntArray, code_points, join_points
+from pipeline.kernels.chars import CodePoints
 from pipeline.kernels.columns import join_bodies, string_column, visible_spans
 from pipeline.tables import char_classes
 
@@ -84,7 +84,7 @@ def source_spans(doc: Doc) -> IntArray:
     sents = doc.sents
     if sents is None or not len(sents) or (not len(doc.edits) and doc.text == doc.source):
         return np.zeros((0, 2), dtype=np.int32) if sents is None else sents
-    spans: IntArray = visible_spans(code_points(doc.source), doc.to_source(sents[:, 0]), char_classes())
+    spans: IntArray = visible_spans(code_points(doc.source), sents, doc.edits, char_classes())
     return spans
 
 
@@ -122,11 +122,8 @@ class _Joined:
 
 
 def _join(docs: Sequence[Doc]) -> _Joined:
-    points = code_points("".join([doc.text for doc in docs]))
-    starts = np.cumsum([0] + [len(doc.text) for doc in docs], dtype=np.int64)
+    points, starts = join_points(docs)
     hidden = [(d, doc.pii) for d, doc in enumerate(docs) if doc.pii is not None and doc.meta.get("mask")]
-    if hidden:
-        points = points.copy()
     for d, spans in hidden:
         for start, end in (spans + starts[d]).tolist():
             points[start:end] = ord("*")
