@@ -10,9 +10,9 @@ from conftest import cleaned
 
 from pipeline.classify import Classifier, ClassifyConfig, annotate, load_classifier, make_classify
 from pipeline.classify.blocks import block_features, block_log_odds
-from pipeline.classify.features import first_round, second_round
+from pipeline.classify.features import first_round, second_round, shape_of
 from pipeline.classify.reasons import attribution, explain
-from pipeline.classify.table import make_table
+from pipeline.classify.table import Table, make_table
 from pipeline.doc import Doc
 from pipeline.errors import AlignmentError, ModelError
 from pipeline.kernels.boxes import FEATURES
@@ -60,16 +60,20 @@ def test_documents_without_sentences_are_refused():
         make_table([replace(DOCS[1], sents=np.array([[0, 0]], np.int32))])
 
 
+def line_features(table: Table, scores: np.ndarray) -> np.ndarray:
+    parts = [*first_round(table, shape_of(table), scores), second_round(table, scores[:, :1])]
+    return np.concatenate(parts, axis=1)
+
+
 def test_features_do_not_look_over_the_edge_of_a_document():
     rng = np.random.default_rng(0)
     table = make_table(DOCS)
     scores = rng.normal(size=(len(table.lines), 19)).astype(np.float32)
-    together = np.concatenate([first_round(table, scores), second_round(table, scores[:, :1])], axis=1)
+    together = line_features(table, scores)
     for d, doc in enumerate(DOCS):
         part = slice(table.line_bounds[d], table.line_bounds[d + 1])
         alone = make_table([doc])
-        expected = np.concatenate([first_round(alone, scores[part]), second_round(alone, scores[part, :1])], axis=1)
-        np.testing.assert_array_equal(together[part], expected)
+        np.testing.assert_array_equal(together[part], line_features(alone, scores[part]))
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,9 @@ from scipy.sparse import csr_matrix
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
+from pipeline.doc import code_points
 from pipeline.kernels.cues import build_cues, count_cues
-from pipeline.kernels.ngrams import (
-    codepoints,
-    count_ngrams,
-    fold_points,
-    hash_ngrams,
-    pad_outputs,
-    quantise,
-    score_spans,
-)
+from pipeline.kernels.ngrams import count_ngrams, fold_points, hash_ngrams, pad_outputs, quantise, score_spans
 from pipeline.kernels.regions import decode_lines, learn_moves
 from pipeline.kernels.shape import OUTSIDE, join_context, shift_columns, smooth_columns
 from pipeline.kernels.trees import Forest, forest_of, rows_of_blocks
@@ -40,7 +33,7 @@ TARGET = np.array([1, 0, 1, 1, 0, 1, 1, 0, 0, 1], dtype=bool)
 def arrays(lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
     ends = np.cumsum([len(line) + 1 for line in lines]) - 1
     spans = np.stack([ends - [len(line) for line in lines], ends], axis=1).astype(np.int32)
-    return fold_points(codepoints("\n".join(lines))), spans
+    return fold_points(code_points("\n".join(lines))), spans
 
 
 def matrix(points: np.ndarray, spans: np.ndarray, reach: int) -> csr_matrix:
@@ -97,7 +90,7 @@ def test_number_of_ngrams(length, reach, expected):
 
 
 def test_folding_keeps_what_means_the_same_together():
-    folded = fold_points(codepoints("ＡＢc９\u3000中"))
+    folded = fold_points(code_points("ＡＢc９\u3000中"))
     assert "".join(map(chr, folded)) == "abc0 中"
 
 
@@ -191,10 +184,10 @@ def test_context_adds_up_within_the_page():
 
 
 def test_the_longest_cue_counts_and_is_used_up():
-    keys, codes = build_cues({"say": ["说", "说明书"], "know": ["明"]})
+    keys, codes, lengths = build_cues({"say": ["说", "说明书"], "know": ["明"]})
     points, spans = arrays(["他说明天来", "看说明书", "无"])
     out = np.empty((3, 4), np.float32)
-    count_cues(points, spans, keys, codes, 2, out)
+    count_cues(points, spans, keys, codes, lengths, 2, out)
     assert out.tolist() == [[1, 1, 1, 2], [1, 0, 1, 99], [0, 0, 99, 99]]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.kernels.dense import LIMIT, Net
 from pipeline.kernels.ngrams import hash_ngrams, score_spans
-from pipeline.kernels.stance import PLACED, score_placed, share_present
+from pipeline.kernels.stance import PLACED, score_placed
 
 REACH = 20
 
@@ -41,13 +41,6 @@ def test_parts_are_those_of_the_places(sums):
         above, below = sum(p for p in places if p > 0) / root, sum(p for p in places if p < 0) / root
         expected = (max(*places, 0), min(*places, 0), above, below, sum(places[:9]), sum(places[-9:]))
         np.testing.assert_allclose(told, expected, rtol=1e-5)
-
-
-def test_shares_are_of_the_page():
-    values = np.array([[1, 0], [0, 0], [2, 5], [0, 1]], np.float32)
-    out = np.empty_like(values)
-    share_present(values, np.array([0, 2, 2, 4]), out)
-    assert out.tolist() == [[0.5, 0], [0.5, 0], [0.5, 1], [0.5, 1]]
 
 
 def test_net_is_what_it_says():

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.doc import Doc, FloatArray, IntArray
+from pipeline.doc import Doc, FloatArray, IntArray, code_points
 from pipeline.kernels.boxes import FEATURES, IN_TITLE, LIST, PRE, describe_lines
-from pipeline.kernels.chars import code_points
 
 Bounds = NDArray[np.int64]
 

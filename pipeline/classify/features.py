@@ -25,7 +25,7 @@ Bounds = NDArray[np.int64]
 
 NEAR = np.array([-4, -3, -2, -1, 1, 2, 3, 4], dtype=np.int64)
 NEXT = np.array([-2, -1, 1, 2], dtype=np.int64)
-_ENDS_STOP = SHAPE_NAMES.index("ends_stop")
+ENDS_STOP = SHAPE_NAMES.index("ends_stop")
 _SHAPES_AROUND = tuple(SHAPE_NAMES.index(name) for name in ("log_chars", "ends_stop", "bar", "space", "digit"))
 
 
@@ -39,7 +39,7 @@ def shape_of(table: Table) -> FloatArray:
 def place_of(table: Table, shape: FloatArray) -> FloatArray:
     """Place of every line: (n_lines, len(POSITION_NAMES))."""
     out = np.empty((len(table.lines), len(POSITION_NAMES)), dtype=np.float32)
-    ends_stop = np.ascontiguousarray(shape[:, _ENDS_STOP])
+    ends_stop = np.ascontiguousarray(shape[:, ENDS_STOP])
     place_lines(table.folded, table.lines, table.line_bounds, ends_stop, out)
     return out
 
@@ -58,23 +58,25 @@ def smoothed(values: FloatArray, bounds: Bounds, decay: float) -> FloatArray:
     return out
 
 
-def first_round(table: Table, scores: FloatArray) -> FloatArray:
-    """Features of the first round.
+def first_round(table: Table, shape: FloatArray, scores: FloatArray) -> list[FloatArray]:
+    """Features of the first round, in parts side by side.
 
     Parameters
     ----------
     table : Table
+    shape : ndarray of float32, shape (n_lines, len(SHAPE_NAMES))
+        As `shape_of` gives it.
     scores : ndarray of float32, shape (n_lines, n_outputs)
         N-gram scores; the first column is boilerplate against the rest.
 
     Returns
     -------
-    ndarray of float32, shape (n_lines, n_features)
+    list of ndarray of float32, each of shape (n_lines, n_columns)
     """
     bounds = table.line_bounds
-    shape = shape_of(table)
     around = np.ascontiguousarray(shape[:, _SHAPES_AROUND])
-    parts = (
+    own = np.concatenate([scores[:, :1], around], axis=1)
+    return [
         shape,
         place_of(table, shape),
         scores,
@@ -83,10 +85,9 @@ def first_round(table: Table, scores: FloatArray) -> FloatArray:
         shifted(around[:, 2:], bounds, NEXT),
         shifted(scores[:, 1:], bounds, NEXT[1:3]),
         smoothed(scores, bounds, 0.8),
-        smoothed(np.concatenate([scores[:, :1], around], axis=1), bounds, 0.5),
-        smoothed(np.concatenate([scores[:, :1], around], axis=1), bounds, 1.0),
-    )
-    return np.concatenate(parts, axis=1)
+        smoothed(own, bounds, 0.5),
+        smoothed(own, bounds, 1.0),
+    ]
 
 
 def second_round(table: Table, logits: FloatArray) -> FloatArray:

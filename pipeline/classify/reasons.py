@@ -74,11 +74,11 @@ def _reason(classifier: Classifier, table: Table, verdict: LineVerdict, row: int
 
 def weigh_ngrams(classifier: Classifier, table: Table, row: int) -> tuple[tuple[str, float], ...]:
     """The pieces of line `row` that speak loudest for boilerplate; none overlaps or repeats a louder one."""
-    lines = classifier.lines
+    lead = classifier.lines.lead
     span = np.ascontiguousarray(table.lines[row : row + 1])
-    bits = len(lines.table).bit_length() - 1
+    bits = len(lead.table).bit_length() - 1
     _, columns, values = hash_ngrams(table.folded, span, bits, REACH)
-    weights = lines.table[columns, 0] * float(lines.scale[0]) * values
+    weights = lead.table[columns, 0] * float(lead.scale[0]) * values
     places = _places(int(span[0, 1] - span[0, 0]))
     text = "^" + "".join(map(chr, table.points[span[0, 0] : span[0, 1]].tolist())) + "$"
     chosen: list[tuple[int, int, float]] = []

@@ -10,23 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.classify.cues import CUES, cues_of
-from pipeline.classify.features import shifted, smoothed
+from pipeline.classify.features import smoothed
 from pipeline.classify.table import Table
 from pipeline.doc import FloatArray, IntArray
 from pipeline.kernels.dense import Net
 from pipeline.kernels.ngrams import Points, pad_outputs
 from pipeline.kernels.shape import CHAR_CLASSES, OUTSIDE, SHAPE_NAMES, describe_spans, join_context
-from pipeline.kernels.stance import PLACED, score_placed, share_present
+from pipeline.kernels.stance import PLACED, score_placed
 from pipeline.kernels.trees import Bins, Forest
 
 Rows = NDArray[np.int64]
 
 REACH = 160
 """Only the n-grams within so many code points of a sentence's edges are scored; hardly any sentence is longer."""
-
-_AROUND = tuple(SHAPE_NAMES.index(name) for name in ("log_chars", "digit", "quote"))
-_NEAR = np.array([-3, -2, -1, 1, 2, 3], dtype=np.int64)
-_NEXT = np.array([-1, 1], dtype=np.int64)
 
 
 def shapes_of(table: Table, spans: IntArray) -> FloatArray:
@@ -83,20 +79,19 @@ def joined(scores: FloatArray, bounds: Rows) -> FloatArray:
     return np.concatenate([scores[:, :2], out[:, None]], axis=1)
 
 
-def cue_features(table: Table, spans: IntArray, bounds: Rows) -> FloatArray:
-    """Cues of sentences: how many, how near the start the first is, in which share of the page's sentences."""
+def cue_features(table: Table, spans: IntArray) -> FloatArray:
+    """Cues of sentences: how many, and how near the start the first is: (n_spans, 2 * len(CUES))."""
     cues = cues_of(table, spans)
-    counts = np.ascontiguousarray(cues[:, : len(CUES)])
-    shares = np.empty_like(counts)
-    share_present(counts, bounds, shares)
+    counts = np.minimum(cues[:, : len(CUES)], np.float32(_MOST_CUES))
     nearness = np.exp(cues[:, len(CUES) :] / np.float32(-_CUE_REACH))
-    return np.concatenate([np.minimum(counts, np.float32(_MOST_CUES)), nearness, shares], axis=1)
+    return np.concatenate([counts, nearness], axis=1)
 
 
-def _neutral(values: FloatArray) -> FloatArray:
-    """The values, with a zero for what lies beyond the page."""
-    values[values == OUTSIDE] = 0
-    return values
+def _smoothed(values: FloatArray, bounds: Rows, decay: float) -> FloatArray:
+    """Running means before and after, with a zero for what lies beyond the page."""
+    means = smoothed(values, bounds, decay)
+    means[means == OUTSIDE] = 0
+    return means
 
 
 def stance_features(table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
@@ -115,22 +110,20 @@ def stance_features(table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
     ndarray of float32, shape (n_rows, n_features)
     """
     bounds = np.searchsorted(rows, table.sent_bounds).astype(np.int64)
-    spans = np.ascontiguousarray(table.sents[rows])
-    shape = shapes_of(table, spans)
     own = joined(scores, bounds)
-    around = np.ascontiguousarray(shape[:, _AROUND])
     parts = (
         own,
-        shape,
-        cue_features(table, spans, bounds),
+        cue_features(table, np.ascontiguousarray(table.sents[rows])),
         places_of(table, rows, bounds),
-        _neutral(shifted(own, bounds, _NEAR)),
-        _neutral(shifted(around, bounds, _NEXT)),
-        _neutral(smoothed(own, bounds, 0.7)),
-        _neutral(smoothed(np.concatenate([own, around], axis=1), bounds, 1.0)),
+        _smoothed(own, bounds, 0.7),
+        _smoothed(own, bounds, 1.0),
         scores[:, len(OUTPUTS) :],
     )
-    return np.ascontiguousarray(np.concatenate(parts, axis=1))
+    return np.concatenate(parts, axis=1)
+
+
+GLUE_SCORE = -4.0
+"""A sentence that scores below this for boilerplate, taken for a line, is not looked at for a glued footer."""
 
 
 def edge_rows(table: Table, line_is_body: NDArray[np.bool_]) -> Rows:

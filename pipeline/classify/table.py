@@ -10,9 +10,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.classify.blocks import BlockTable, make_blocks
-from pipeline.doc import Doc, FloatArray, IntArray
+from pipeline.doc import Doc, FloatArray, IntArray, join_points
 from pipeline.errors import AlignmentError
-from pipeline.kernels.ngrams import Points, codepoints, fold_points
+from pipeline.kernels.ngrams import Points, fold_points
 
 Bounds = NDArray[np.int64]
 
@@ -30,7 +30,7 @@ class Table:
     Parameters
     ----------
     points, folded : ndarray of uint32, shape (n_chars,)
-        The documents' texts one after another, a newline between them; as they are, and folded for n-grams.
+        The documents' texts one after another, a newline behind each; as they are, and folded for n-grams.
     lines : ndarray of int32, shape (n_lines, 2)
         Every line that holds a sentence, without the short bracket that may close it.
     line_bounds : ndarray of int64, shape (n_docs + 1,)
@@ -103,18 +103,16 @@ def make_table(docs: Sequence[Doc]) -> Table:
     AlignmentError
         If a document has no `sents` layer or an empty sentence.
     """
-    starts = np.zeros(len(docs) + 1, dtype=np.int64)
+    points, starts = join_points(docs)
     sents: list[IntArray] = []
     for d, doc in enumerate(docs):
         if doc.sents is None:
             raise AlignmentError(f"document {doc.id!r} has no sentences; run the clean stage before classify")
-        starts[d + 1] = starts[d] + len(doc.text) + 1
         sents.append(doc.sents + np.int32(starts[d]))
     joined = np.concatenate(sents) if sents else np.zeros((0, 2), dtype=np.int32)
     joined = np.ascontiguousarray(joined.reshape(-1, 2), dtype=np.int32)
     if len(joined) and (joined[:, 1] <= joined[:, 0]).any():
         raise AlignmentError("a sentence is empty; sentences are half-open and hold at least one character")
-    points = codepoints("\n".join(doc.text for doc in docs))
     sent_bounds = np.concatenate([[0], np.cumsum([len(part) for part in sents])]).astype(np.int64)
     lines, line_bounds, sent_line = _lines_of(points, joined, sent_bounds)
     known = [np.asarray(doc.meta["templates"], dtype=np.float32) for doc in docs if "templates" in doc.meta]

@@ -171,16 +171,19 @@ def smooth_columns(values: FloatArray, bounds: Bounds, decay: float, out: FloatA
         Before, then after; `OUTSIDE` where there is none.
     """
     n_columns = values.shape[1]
+    total = np.empty(n_columns, dtype=np.float64)
     for d in range(len(bounds) - 1):
         first, last = bounds[d], bounds[d + 1]
         for side in range(2):
-            for k in range(n_columns):
-                total, weight = 0.0, 0.0
-                for step in range(last - first):
-                    i = first + step if side == 0 else last - 1 - step
-                    out[i, side * n_columns + k] = total / weight if weight > 0 else OUTSIDE
-                    total = total * decay + values[i, k]
-                    weight = weight * decay + 1.0
+            total[:] = 0.0
+            weight = 0.0
+            for step in range(last - first):
+                i = first + step if side == 0 else last - 1 - step
+                mean = out[i, side * n_columns : (side + 1) * n_columns]
+                for k in range(n_columns):
+                    mean[k] = total[k] / weight if weight > 0 else OUTSIDE
+                    total[k] = total[k] * decay + values[i, k]
+                weight = weight * decay + 1.0
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -250,26 +253,30 @@ def _fill_twins(points: Points, lines: IntArray, first: int, last: int, out: Flo
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _fill_cohesion(
-    points: Points, lines: IntArray, first: int, last: int, prose: NDArray[Any], out: FloatArray
+    points: Points, lines: IntArray, first: int, last: int, prose: NDArray[Any], seen: IntArray, out: FloatArray
 ) -> None:
-    """Which share of a line's character pairs stands elsewhere in the document, and in its running text."""
-    seen = np.zeros(_BUCKETS, dtype=np.int32)
-    seen_prose = np.zeros(_BUCKETS, dtype=np.int32)
-    latest = np.full(_BUCKETS, -1, dtype=np.int64)
+    """Which share of a line's character pairs stands elsewhere in the document, and in its running text.
+
+    `seen` has a row for each bucket of pairs: the latest line that has one, in how many lines of its document, and of
+    its running text, they stand. What was counted in earlier documents is told by the line, and never cleared.
+    """
     for i in range(first, last):
         for j in range(lines[i, 0], lines[i, 1] - 1):
-            bucket = _pair_bucket(points[j], points[j + 1])
-            if latest[bucket] != i:
-                latest[bucket] = i
-                seen[bucket] += 1
-                seen_prose[bucket] += prose[i]
+            known = seen[_pair_bucket(points[j], points[j + 1])]
+            if known[0] == i:
+                continue
+            if known[0] < first:
+                known[1], known[2] = 0, 0
+            known[0] = i
+            known[1] += 1
+            known[2] += prose[i]
     for i in range(first, last):
         n, here, in_prose = 0, 0, 0
         for j in range(lines[i, 0], min(lines[i, 1] - 1, lines[i, 0] + 60)):
-            bucket = _pair_bucket(points[j], points[j + 1])
+            known = seen[_pair_bucket(points[j], points[j + 1])]
             n += 1
-            here += seen[bucket] > 1
-            in_prose += seen_prose[bucket] > prose[i]
+            here += known[1] > 1
+            in_prose += known[2] > prose[i]
         out[i, 13] = here / n if n else -1.0
         out[i, 14] = in_prose / n if n else -1.0
 
@@ -342,11 +349,12 @@ def place_lines(points: Points, lines: IntArray, bounds: Bounds, ends_stop: Floa
     prose = np.zeros(len(lines), dtype=np.int64)
     for i in range(len(lines)):
         prose[i] = ends_stop[i] > 0 and lines[i, 1] - lines[i, 0] >= _PROSE_CHARS
+    seen = np.full((_BUCKETS, 4), -1, dtype=np.int32)  # the fourth number makes a row a power of two
     for d in range(len(bounds) - 1):
         first, last = bounds[d], bounds[d + 1]
         if first == last:
             continue
         _fill_places(lines, first, last, prose, out)
-        _fill_cohesion(points, lines, first, last, prose, out)
+        _fill_cohesion(points, lines, first, last, prose, seen, out)
         _fill_twins(points, lines, first, last, out)
         _fill_steps(points, lines, first, last, out)

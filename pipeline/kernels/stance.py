@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.doc import FloatArray, IntArray
-from pipeline.kernels.ngrams import MAX_ORDER, Points, _norms, _sum_type, list_rows
+from pipeline.kernels.ngrams import MAX_ORDER, Points, _norms, _sum_type, list_rows, shift_of
 
 PLACED = ("strongest", "weakest", "above", "below", "head", "tail")
 """Of the n-grams that begin at one place: the largest and smallest sum, all above and all below zero, near each end."""
@@ -77,10 +77,7 @@ def sum_placed(
     placed : ndarray of float32, shape (n_spans, n_placed, len(PLACED))
         Receives the parts of the first `n_placed` outputs.
     """
-    bits = 0
-    while (1 << bits) < table.shape[0]:
-        bits += 1
-    shift = np.uint64(64 - bits)
+    shift = shift_of(table)
     longest = 0
     for s in range(len(spans)):
         longest = max(longest, spans[s, 1] - spans[s, 0])
@@ -128,23 +125,3 @@ def score_placed(
     values = sums[:, : len(scale)] * _norms(spans, reach)[:, None] * scale.astype(np.float64) + bias.astype(np.float64)
     placed *= scale[:n_placed, None]
     return np.concatenate([values.astype(np.float32), placed.reshape(len(spans), -1)], axis=1)
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def share_present(values: FloatArray, bounds: NDArray[np.int64], out: FloatArray) -> None:
-    """Fill `out` with the share of each page's rows in which a column is above zero, the same for all of its rows.
-
-    Parameters
-    ----------
-    values, out : ndarray of float32, shape (n_rows, n_columns)
-    bounds : ndarray of int64, shape (n_docs + 1,)
-        Rows of each page.
-    """
-    for d in range(len(bounds) - 1):
-        first, last = bounds[d], bounds[d + 1]
-        for k in range(values.shape[1]):
-            present = 0
-            for i in range(first, last):
-                present += values[i, k] > 0
-            for i in range(first, last):
-                out[i, k] = present / (last - first)

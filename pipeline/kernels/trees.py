@@ -50,10 +50,11 @@ class Bins:
         """Get room for the codes of rows: shape (n_blocks, n_features, BLOCK)."""
         return np.zeros((-(-n_rows // BLOCK), len(self.low), BLOCK), dtype=np.uint8)
 
-    def fill(self, blocks: Blocks, features: FloatArray, first: int = 0) -> None:
-        """Write the codes of features, shape (n_rows, n_columns), from the column `first` on."""
-        last = first + features.shape[1]
+    def fill(self, blocks: Blocks, features: FloatArray, first: int = 0) -> int:
+        """Write the codes of features, shape (n_rows, n_columns), from the column `first` on; get the next column."""
+        last = first + int(features.shape[1])
         fill_blocks(features, self.low[first:last], self.scale[first:last], self.codes[first:last], blocks, first)
+        return last
 
     def code(self, features: FloatArray) -> Blocks:
         """Get the codes of features, shape (n_rows, n_features), in blocks."""
@@ -77,12 +78,26 @@ def fill_blocks(
 ) -> None:
     """Write the codes of features into blocks; see `Bins`."""
     top = np.float32(N_CELLS - 1)
-    for row in range(len(features)):
-        block, at = blocks[row // BLOCK], row % BLOCK
-        for j in range(features.shape[1]):
-            value = features[row, j]
-            cell = min(max((value - low[j]) * scale[j] + np.float32(1), np.float32(1)), top)
-            block[first + j, at] = codes[j, 0 if value <= OUTSIDE else np.int32(cell)]
+    for b in range(len(blocks)):
+        n_rows = min(BLOCK, len(features) - b * BLOCK)
+        for j in range(features.shape[1]):  # a feature at a time: what is written lies side by side
+            codes_of, out = codes[j], blocks[b, first + j]
+            for at in range(n_rows):
+                value = features[b * BLOCK + at, j]
+                cell = min(max((value - low[j]) * scale[j] + np.float32(1), np.float32(1)), top)
+                out[at] = codes_of[0 if value <= OUTSIDE else np.int32(cell)]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def take_rows(blocks: Blocks, rows: NDArray[np.int64]) -> Blocks:
+    """Get the codes of some rows in blocks of their own."""
+    taken = np.zeros(((len(rows) + BLOCK - 1) // BLOCK, blocks.shape[1], BLOCK), dtype=np.uint8)
+    for b in range(len(taken)):
+        own = rows[b * BLOCK : (b + 1) * BLOCK]
+        for j in range(blocks.shape[1]):
+            for at in range(len(own)):
+                taken[b, j, at] = blocks[own[at] // BLOCK, j, own[at] % BLOCK]
+    return taken
 
 
 def rows_of_blocks(blocks: Blocks, n_rows: int) -> FloatArray:

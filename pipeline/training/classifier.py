@@ -13,19 +13,27 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.classify import ARRAYS, BODY, VERSION, Classifier
-from pipeline.classify.features import first_round, kind_round, second_round
-from pipeline.classify.lines import BOILERPLATE, OUTPUTS, LineModel
+from pipeline.classify.features import first_round, kind_round, second_round, shape_of
+from pipeline.classify.lines import BOILERPLATE, OUTPUTS, LineModel, is_plain, plain_scores
 from pipeline.classify.lines import REACH as LINE_REACH
-from pipeline.classify.sents import N_SCORES, SentModel, edge_rows, glue_features, score_sents, stance_features
+from pipeline.classify.sents import (
+    GLUE_SCORE,
+    N_SCORES,
+    SentModel,
+    edge_rows,
+    glue_features,
+    score_sents,
+    stance_features,
+)
 from pipeline.classify.sents import REACH as SENT_REACH
 from pipeline.classify.table import Table, make_table
 from pipeline.doc import KINDS, LABELS, ROLES, FloatArray
+from pipeline.kernels.ngrams import Linear
 from pipeline.kernels.regions import learn_moves
 from pipeline.kernels.trees import N_LEAVES, N_SPLITS, Bins, Forest, forest_of, rows_of_blocks
 from pipeline.stage import Stage
 from pipeline.training.augment import alphabet_of, behead_page, glue_page, relay_page, spin_page, thin_page, turn_page
 from pipeline.training.fit import (
-    Linear,
     assign_folds,
     cross_trees,
     fit_bins,
@@ -42,13 +50,14 @@ from pipeline.weights import save_meta
 LINE_BITS, SENT_BITS = 17, 18
 LINE_COST = 15.0
 MOVE_STRENGTH = 0.15  # more drowns single paragraphs in the navigation around them
-N_BLENDED = 3  # forests of different seeds, averaged: steadier on pages of an unusual build
+N_FIRST, N_BLENDED = 2, 3  # forests of different seeds, averaged: steadier on pages of an unusual build
 FIRST_TREES: dict[str, Any] = {"max_iter": 150}
 SECOND_TREES: dict[str, Any] = {"max_iter": 180, "learning_rate": 0.06}
 ROLE_TREES: dict[str, Any] = {"max_iter": 120, "max_depth": 3}
 KIND_TREES: dict[str, Any] = {"max_iter": 100, "max_depth": 3, "min_samples_leaf": 8}
 GLUE_TREES: dict[str, Any] = {"max_iter": 80, "max_depth": 3}
-SPIN_RATE, SPUN_SHARE, RELAID_SHARE, THIN_SHARE, BEHEADED_SHARE, TURNED_SHARE = 0.3, 0.5, 0.15, 0.3, 0.15, 0.2
+SPIN_RATE, SPUN_SHARE, RELAID_SHARE, THIN_SHARE, BEHEADED_SHARE, TURNED_SHARE = 0.3, 0.5, 0.15, 0.3, 0.15, 0.35
+LOOSE_WEIGHT = 0.3  # of a sentence on no whole page: those are of few kinds of text, and many
 MAX_LINES = 200  # a longer copy would outweigh the other pages
 
 
@@ -125,22 +134,25 @@ def fit_lines(gold: Gold, seed: int) -> tuple[LineModel, list[Linear], FloatArra
     for part, (_, held) in zip(parts, splits(fold), strict=True):
         scores[held] = part.score(table.folded, table.lines[held], LINE_REACH)
     linear = fit_ngrams(features, targets, LINE_COST)
+    shape = shape_of(table)
+    scores = plain_scores(scores, is_plain(table.lines, shape, scores[:, 0]))
 
     is_footer, others = targets[:, 0], ~targets[:, 0]
     every = np.ones(len(targets), dtype=bool)
-    near_bins, near = _coded(first_round(table, scores))
-    far_bins, far = _coded(second_round(table, cross_trees(near, is_footer, fold, every, seed, **FIRST_TREES)))
+    near_bins, near = _coded(np.concatenate(first_round(table, shape, scores), axis=1))
+    seeds = range(seed, seed + N_FIRST)
+    crossed = [cross_trees(near, is_footer, fold, every, each, **FIRST_TREES) for each in seeds]
+    far_bins, far = _coded(second_round(table, np.mean(crossed, axis=0, dtype=np.float32)))
     kind_bins, further = _coded(kind_round(table, scores))
     around = np.concatenate([near, far], axis=1)
     whole = np.concatenate([around, further], axis=1)[is_footer]
     roles = fit_trees(around[others], gold.line_role[others], seed, **ROLE_TREES)
     kinds = fit_trees(whole, gold.line_kind[is_footer], seed, **KIND_TREES)
     model = LineModel(
-        table=linear.table,
-        scale=linear.scale,
-        bias=linear.bias,
+        lead=linear.take(0, 1),
+        rest=linear.take(1, len(OUTPUTS)),
         bins=join_bins([near_bins, far_bins, kind_bins]),
-        first=forest_of(fit_trees(near, is_footer, seed, **FIRST_TREES)),
+        first=forest_of(*(fit_trees(near, is_footer, each, **FIRST_TREES) for each in seeds)),
         second=forest_of(*(fit_trees(around, is_footer, seed + i, **SECOND_TREES) for i in range(N_BLENDED))),
         roles=forest_of(roles),
         kinds=forest_of(kinds),
@@ -170,30 +182,44 @@ def _never() -> Forest:
 
 
 def fit_sents(
-    gold: Gold, glue: tuple[Bins, Forest], vectors: FloatArray | None, seed: int
+    gold: Gold, n_whole: int, glue: tuple[Bins, Forest], vectors: FloatArray | None, seed: int
 ) -> tuple[SentModel, FloatArray]:
-    """Fit the sentence classifier on sentences of body lines; with it, cross-fitted log-odds of opinion of them."""
+    """Fit the sentence classifier on sentences of body lines; with it, cross-fitted log-odds of opinion of them.
+
+    Parameters
+    ----------
+    gold : Gold
+    n_whole : int
+        So many of its pages, the first ones, are whole; the others are stretches of texts.
+    glue : tuple of Bins and Forest
+        As `fit_glue` gives them.
+    vectors : ndarray of float32 or None
+        As `load_vectors` gives them.
+    seed : int
+    """
     table = gold.table
+    page_of = np.repeat(np.arange(len(gold.page_fold)), np.diff(table.sent_bounds))
     body = np.flatnonzero(gold.sent_role == BODY)
     spans, fold, label = np.ascontiguousarray(table.sents[body]), gold.sent_fold[body], gold.sent_label[body]
+    weights = np.where(page_of[body] < n_whole, 1.0, LOOSE_WEIGHT)
     target = label == LABELS.index("opinion")
     known = target | (label == LABELS.index("claim"))
     bounds = np.searchsorted(body, table.sent_bounds).astype(np.int64)
     views = StanceViews(ngram_matrix(table.folded, spans, SENT_BITS, SENT_REACH), bounds, vectors)
     scores = np.zeros((len(body), N_SCORES), dtype=np.float32)
     for fit, held in splits(fold):
-        part = fit_stance(views, fit[known[fit]], target)
+        part = fit_stance(views, fit[known[fit]], target, weights)
         scores[held] = score_sents(table.folded, spans[held], part.table, part.scale, part.bias)
-    linear = fit_stance(views, np.flatnonzero(known), target)
+    linear = fit_stance(views, np.flatnonzero(known), target, weights)
 
     context = stance_features(table, body, scores)
-    raw = cross_net(context, target, fold, known, seed)
-    scale = LogisticRegression().fit(raw[known, None], target[known])
+    raw = cross_net(context, target, fold, known, weights, seed)
+    scale = LogisticRegression().fit(raw[known, None], target[known], weights[known])
     model = SentModel(
         table=linear.table,
         scale=linear.scale,
         bias=linear.bias,
-        stance=fit_net(context[known], target[known], seed),
+        stance=fit_net(context[known], target[known], weights[known], seed),
         glue=glue[1],
         glue_bins=glue[0],
         calibration=np.array([scale.coef_[0, 0], scale.intercept_[0]], dtype=np.float32),
@@ -219,6 +245,8 @@ def fit_glue(gold: Gold, parts: Sequence[Linear], seed: int) -> tuple[Bins, Fore
     for f, part in enumerate(parts):
         held = np.flatnonzero(fold == f)
         scores[held] = part.score(table.folded, table.sents[rows[held]], LINE_REACH)
+    kept = scores[:, 0] > GLUE_SCORE
+    rows, target, scores = rows[kept], target[kept], scores[kept]
     bins, codes = _coded(glue_features(table, rows, scores))
     if not 0 < target.sum() < len(target):
         return bins, _never()
@@ -281,7 +309,7 @@ def fit_all(
         glue = fit_glue(gather(glued, clean, folds), parts, seed)
         every = [*pages, *sentences]
         sents = gather(every, clean, folds_of(every))
-        sent_model, opinion_odds = fit_sents(sents, glue, vectors, seed)
+        sent_model, opinion_odds = fit_sents(sents, len(pages), glue, vectors, seed)
     return Fitted(Classifier(line_model, sent_model), lines, sents, around, opinion_odds)
 
 

@@ -6,7 +6,6 @@ Everything here is deterministic for a seed; scikit-learn is imported nowhere el
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.doc import FloatArray, IntArray
-from pipeline.kernels.ngrams import Points, hash_ngrams, quantise, score_spans
+from pipeline.kernels.ngrams import Linear, Points, hash_ngrams, quantise
 from pipeline.kernels.trees import N_CELLS, OUTSIDE, Bins
 from pipeline.training.labelled import LabelledDataError
 
@@ -161,19 +160,6 @@ def assign_folds(names: Sequence[str], sizes: Sequence[int]) -> dict[str, int]:
 def splits(fold: Folds) -> list[tuple[Rows, Rows]]:
     """For each fold the rows to fit on and the rows held out."""
     return [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in np.unique(fold).tolist()]
-
-
-@dataclass(frozen=True, eq=False)
-class Linear:
-    """Linear models over hashed n-grams: what `score_spans` takes."""
-
-    table: NDArray[np.int16]
-    scale: FloatArray
-    bias: FloatArray
-
-    def score(self, folded: Points, spans: IntArray, reach: int) -> FloatArray:
-        """Decision values: (n_spans, n_outputs)."""
-        return score_spans(folded, np.ascontiguousarray(spans), self.table, self.scale, self.bias, reach)
 
 
 def fit_ngrams(features: csr_matrix, targets: Mask, cost: float, weights: Weights | None = None) -> Linear:

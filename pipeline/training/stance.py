@@ -15,8 +15,8 @@ from sklearn.neural_network import MLPClassifier
 
 from pipeline.doc import FloatArray
 from pipeline.kernels.dense import LIMIT, Net
-from pipeline.kernels.ngrams import quantise
-from pipeline.training.fit import Linear, Rows, splits
+from pipeline.kernels.ngrams import Linear, quantise
+from pipeline.training.fit import Rows, Weights, splits
 
 Bounds = NDArray[np.int64]
 
@@ -30,7 +30,7 @@ NEIGHBOUR = 0.4
 
 N_NETS = 4
 """Nets of different seeds, averaged."""
-NET: dict[str, Any] = {"hidden_layer_sizes": (16,), "alpha": 5.0, "max_iter": 12, "learning_rate_init": 0.002}
+NET: dict[str, Any] = {"hidden_layer_sizes": (16,), "alpha": 1.0, "max_iter": 20, "learning_rate_init": 0.002}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,25 +50,28 @@ class StanceViews:
     bounds: Bounds
     vectors: FloatArray | None
 
-    def with_context(self) -> list[csr_matrix]:
-        """Own n-grams, those of the sentence before, after, and the page's mean."""
-        before, after = self._neighbour(-1), self._neighbour(1)
-        return [self.own, NEIGHBOUR * before, NEIGHBOUR * after, self._page()]
+    def with_context(self, rows: Rows) -> list[csr_matrix]:
+        """Own n-grams, those of the sentence before, after, and the page's mean, of the sentences `rows`."""
+        before, after = self._neighbour(rows, -1), self._neighbour(rows, 1)
+        return [self.own[rows], NEIGHBOUR * before, NEIGHBOUR * after, self._page(rows)]
 
-    def _neighbour(self, step: int) -> csr_matrix:
+    @property
+    def _page_of(self) -> Rows:
+        return np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
+
+    def _neighbour(self, rows: Rows, step: int) -> csr_matrix:
         """The n-grams of the sentence `step` further on; none beyond the page."""
-        n = self.own.shape[0]
-        page = np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
-        there = np.clip(np.arange(n) + step, 0, n - 1)
-        inside = (there == np.arange(n) + step) & (page[there] == page)
+        page = self._page_of
+        there = np.clip(rows + step, 0, len(page) - 1)
+        inside = (there == rows + step) & (page[there] == page[rows])
         return diags(inside.astype(np.float64)) @ self.own[there]
 
-    def _page(self) -> csr_matrix:
+    def _page(self, rows: Rows) -> csr_matrix:
         """The mean of each sentence's page."""
         n_sents = np.diff(self.bounds)
         members = csr_matrix((np.ones(self.bounds[-1]), np.arange(self.bounds[-1]), self.bounds))
         means = diags(1 / np.maximum(n_sents, 1)) @ (members @ self.own)
-        return means[np.repeat(np.arange(len(n_sents)), n_sents)]
+        return means[self._page_of[rows]]
 
 
 def unevenness(features: csr_matrix, target: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -95,26 +98,35 @@ def unevenness(features: csr_matrix, target: NDArray[np.bool_]) -> NDArray[np.fl
 
 
 def _logistic(
-    features: csr_matrix, target: NDArray[np.bool_], weights: NDArray[np.float64]
+    features: csr_matrix, target: NDArray[np.bool_], columns: Weights, rows: Weights
 ) -> tuple[NDArray[np.float64], float]:
-    """Coefficients and intercept of a balanced sparse logistic regression on columns that are weighted first."""
+    """Coefficients and intercept of a balanced sparse logistic regression; its columns and rows are weighted."""
     model = LogisticRegression(
         C=COST, solver="liblinear", dual=True, tol=0.1, random_state=0, class_weight="balanced"
-    ).fit(features @ diags(weights), target)
-    return model.coef_[0] * weights, float(model.intercept_[0])
+    ).fit(features @ diags(columns), target, rows)
+    return model.coef_[0] * columns, float(model.intercept_[0])
 
 
-def fit_stance(views: StanceViews, rows: Rows, is_opinion: NDArray[np.bool_]) -> Linear:
-    """Fit all n-gram scores on the sentences `rows`: columns as `pipeline.classify.sents.OUTPUTS`."""
+def fit_stance(views: StanceViews, rows: Rows, is_opinion: NDArray[np.bool_], weights: Weights) -> Linear:
+    """Fit all n-gram scores on the sentences `rows`: columns as `pipeline.classify.sents.OUTPUTS`.
+
+    Parameters
+    ----------
+    views : StanceViews
+    rows : ndarray of int64, shape (n_rows,)
+    is_opinion : ndarray of bool, shape (n_sents,)
+    weights : ndarray of float64, shape (n_sents,)
+        How much each sentence counts.
+    """
     n_columns = views.own.shape[1]
     target = is_opinion[rows]
     table, bias = np.zeros((n_columns, 6)), np.zeros(6)
     uneven = unevenness(views.own[rows], target)
-    table[:, 0], bias[0] = _logistic(views.own[rows], target, uneven)
+    table[:, 0], bias[0] = _logistic(views.own[rows], target, uneven, weights[rows])
     if views.vectors is not None:
         table[:, 1], bias[1] = _fit_vectors(views.own[rows], views.vectors, target)
-    parts = [part[rows] for part in views.with_context()]
-    weights, bias[2] = _logistic(hstack(parts).tocsr(), target, np.tile(uneven, len(parts)))
+    parts = views.with_context(rows)
+    weights, bias[2] = _logistic(hstack(parts).tocsr(), target, np.tile(uneven, len(parts)), weights[rows])
     own, before, after, page = weights.reshape(4, n_columns)
     # the n-grams of the sentence before weigh on this one: seen from there, on the next
     table[:, 2], table[:, 3], table[:, 4], table[:, 5] = own, NEIGHBOUR * before, NEIGHBOUR * after, page
@@ -130,14 +142,17 @@ def _fit_vectors(own: csr_matrix, vectors: FloatArray, target: NDArray[np.bool_]
     return vectors.astype(np.float64) @ (model.coef_[0] / spread), float(model.intercept_[0])
 
 
-def fit_net(features: FloatArray, target: NDArray[np.bool_], seed: int) -> Net:
-    """Fit nets of several seeds and get their mean as one."""
+def fit_net(features: FloatArray, target: NDArray[np.bool_], weights: Weights, seed: int) -> Net:
+    """Fit nets of several seeds and get their mean as one; `weights` says how much each row counts."""
     mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     inverse = 1 / np.maximum(spread, 1e-6)
     scaled = np.clip((features - mean) * inverse, -LIMIT, LIMIT)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the number of rounds is what regularises
-        nets = [MLPClassifier(**NET, random_state=seed + i).fit(scaled, target) for i in range(N_NETS)]
+        nets = [
+            MLPClassifier(**NET, random_state=seed + i).fit(scaled, target, weights / weights.mean())
+            for i in range(N_NETS)
+        ]
     arrays = (
         mean,
         inverse,
@@ -150,11 +165,17 @@ def fit_net(features: FloatArray, target: NDArray[np.bool_], seed: int) -> Net:
 
 
 def cross_net(
-    features: FloatArray, target: NDArray[np.bool_], fold: NDArray[np.int64], usable: NDArray[np.bool_], seed: int
+    features: FloatArray,
+    target: NDArray[np.bool_],
+    fold: NDArray[np.int64],
+    usable: NDArray[np.bool_],
+    weights: Weights,
+    seed: int,
 ) -> FloatArray:
     """Log-odds of opinion by nets that saw nothing of a row's fold: (n_rows,)."""
     out = np.zeros(len(features), dtype=np.float32)
     for fit, held in splits(fold):
         rows = fit[usable[fit]]
-        out[held] = fit_net(features[rows], target[rows], seed).decide(np.ascontiguousarray(features[held]))
+        net = fit_net(features[rows], target[rows], weights[rows], seed)
+        out[held] = net.decide(np.ascontiguousarray(features[held]))
     return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pipeline.classify.table import Table, make_table
 from pipeline.clean import CleanConfig, make_clean
 from pipeline.config import HOME
 from pipeline.doc import LABELS, ROLES, Doc, FloatArray, IntArray
+from pipeline.training.cards import SOURCES
 from pipeline.training.classifier import (
     LINE_BITS,
     LINE_COST,
@@ -107,7 +108,9 @@ def train_classifier(
     doubtful = find_doubtful(list(crossed.values()))
     report = {"notes": notes, "parts": parts, "n_doubtful": len(doubtful)}
     sources = {path.name: checksum(path) for path in found.files}
-    about = {"data": sources, "n_pages": len(pages), "seed": seed, "figures": figures, "report": summary_of(report)}
+    n_loose = sum(len(line.sents) for page in sentences for line in page.lines)
+    about = {"data": sources, "n_pages": len(pages), "n_loose": n_loose, "seed": seed}
+    about |= {"figures": figures, "report": summary_of(report)}
     drop_report(out)
     meta = save_classifier(fitted.classifier, out, about)
     card = f"{write_card(meta)}\n## Report\n\n{format_report(report, names_publishers=False)}\n"
@@ -297,14 +300,18 @@ sentence of the body whether it is a claim or an opinion, from the text alone.
 **How.** Lines: logistic regressions over hashed character n-grams (orders 1 to 4, 2^17 rows, int16), then two rounds of
 boosted trees over shape, place, repetition and neighbours, then a Viterbi pass over the page; a forest for the kind.
 Sentences: n-gram scores alone, by vectors and with context, and by where they arise; then four small nets, which see
-cue words, place and neighbours, too; log-odds calibrated.
+cue words, place and neighbours, too; log-odds calibrated. What is plain is asked little: only what is not plainly
+running text by its score for boilerplate gets the other scores.
 
 Features of trees have eight bits. Plain arrays (`classifier.npz`), no pickle, no vocabulary in clear. Trained on copies
 of the pages too: reworded at random, laid out in short lines, cut short, without their head, with their foot above,
 footers glued on.
 
-**Saw.** The train split of {sources}: {n_pages} pages. Labelled pages that are not part of the project are those of
-real publishers, labelled for development. `models/vectors` is used in training only.
+**Saw.** The train split of {sources}: {n_pages} pages and {n_loose} sentences of other texts. Labelled pages that are
+not part of the project are those of real publishers, labelled for development. `models/vectors` is used in training
+only.
+
+{attribution}
 
 **Figures** on splits of other publishers (`zhcorpus score`)
 
@@ -318,6 +325,13 @@ speaker.
 """
 
 
+def _attribution(names: Iterable[str]) -> str:
+    """Whose texts those files of labelled data are that are other people's, and their licences."""
+    known = {name: source for name in names for start, source in SOURCES.items() if name.startswith(start)}
+    told = [f"`{name}`: {source}" for name, source in known.items()]
+    return f"Texts: {'; '.join(told)}. Licence of the weights: CC BY-SA 4.0." if told else ""
+
+
 def write_card(meta: Mapping[str, Any]) -> str:
     """Get the model card of what `save_classifier` saved."""
     rows = [
@@ -327,6 +341,8 @@ def write_card(meta: Mapping[str, Any]) -> str:
     return _CARD.format(
         sources=", ".join(f"`{name}`" for name in meta["data"]),
         n_pages=meta["n_pages"],
+        n_loose=meta["n_loose"],
+        attribution=_attribution(meta["data"]),
         names=" | ".join(SINGLE_FIGURES),
         rule="---|" * (len(SINGLE_FIGURES) + 1),
         rows="\n".join(rows),
