@@ -1,6 +1,7 @@
 """The classify stage: invariants, and the same result however documents are batched."""
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,6 +181,15 @@ def test_a_link_that_was_left_open_does_not_cost_the_text():
     text = np.full(8, -6, dtype=np.float32)
     _, odds = features_of(f"<p>题目在此</p><a href=/>{ARTICLE}<p>尾声</p><p>渔港概况</p><p>渔港概况</p>", text)
     assert odds.max() < 1
+
+
+def test_a_deeply_nested_page_takes_no_more_than_its_length():
+    features_of(BUILT)  # compiles
+    page = read_html("<div>字" * 150_000)
+    table = make_table([cleaned(page.text, blocks=page.blocks)])
+    began = time.process_time()
+    block_log_odds(table.blocks, table.lines, table.line_bounds, np.zeros(len(table.lines), dtype=np.float32))
+    assert time.process_time() - began < 5  # it takes a few hundredths; climbing from every line took 20
 
 
 def test_pages_are_judged_alike_alone_and_in_a_batch():

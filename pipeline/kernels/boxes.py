@@ -36,7 +36,6 @@ LISTED = 0.5
 FEW = 20.0
 """Code points that are added, unlinked, to a box whose links are counted: a single link is no list."""
 
-
 APART = 4.0
 """One line in so many that stands apart from the article's box makes a page one of several boxes."""
 
@@ -55,11 +54,17 @@ def _sum_boxes(values: NDArray[np.float64], box: IntArray, parent: IntArray) -> 
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _count_apart(text: NDArray[np.float64], n_lines: NDArray[np.float64], parent: IntArray, root: int, b: int) -> float:
-    """Get the share of a page's lines that stand outside the innermost box with half of its text, from a box in it."""
-    while b != root and text[b] < text[root] / 2:
-        b = parent[b]
-    return float(1.0 - n_lines[b] / n_lines[root])
+def _find_cores(text: NDArray[np.float64], parent: IntArray) -> tuple[IntArray, IntArray]:
+    """Get for each box its page's outermost one, and the innermost from it outwards that has half of the page's text.
+
+    Both have shape (n_boxes,). One step a box: pages are nested as deep as somebody likes.
+    """
+    root, core = np.empty_like(parent), np.empty_like(parent)
+    for b in range(len(parent)):
+        around = parent[b]
+        root[b] = b if around == b else root[around]
+        core[b] = b if text[b] >= text[root[b]] / 2 else core[around]
+    return root, core
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -105,18 +110,17 @@ def describe_lines(
     text = _sum_boxes(FLOOR * weight * (1.0 - link_share) + (1.0 - FLOOR) * likely * (1.0 - link_share), box, parent)
     weights, linked = _sum_boxes(weight, box, parent), _sum_boxes(weight * link_share, box, parent)
     n_lines = _sum_boxes(np.ones(len(box)), box, parent)
+    roots, cores = _find_cores(text, parent)
     for d in range(len(line_bounds) - 1):
         first, last = line_bounds[d], line_bounds[d + 1]
         if first == last:
             continue
         trust = _trust(link_share, likely, first, last)
-        root = box[first]
-        while root >= 0 and parent[root] != root:
-            root = parent[root]
+        root = roots[box[first]] if box[first] >= 0 else box[first]
         apart = 0.0
         for i in range(first, last):
             if root >= 0:
-                apart = max(apart, _count_apart(text, n_lines, parent, root, box[i]))
+                apart = max(apart, 1.0 - n_lines[cores[box[i]]] / n_lines[root])
         boxed = min(APART * apart, 1.0)
         for i in range(first, last):
             near = link_share[max(i - REACH, first) : min(i + REACH + 1, last)].mean()
