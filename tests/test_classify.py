@@ -193,16 +193,17 @@ def test_a_deeply_nested_page_takes_no_more_than_its_length():
 
 
 def test_pages_are_judged_alike_alone_and_in_a_batch():
-    docs = []
-    for html in (BUILT, "<p>平页</p>", f"<main>{ARTICLE}</main>{NAV}"):
-        page = read_html(html)
-        docs.append(cleaned(page.text, blocks=page.blocks))
+    linked = ("<p>" + "字" * n + "<a href=/>链接</a></p>" for n in range(1, 40))
+    pages = (BUILT, *linked, "<p>平页</p>", f"<main>{ARTICLE}</main>{NAV}")
+    docs = [cleaned(page.text, blocks=page.blocks) for page in map(read_html, pages)]
     tables = [make_table([doc]) for doc in docs] + [make_table(docs)]
+    text = np.random.default_rng(0).normal(0, 4, len(tables[-1].lines)).astype(np.float32)
+    own = np.split(text, np.cumsum([len(table.lines) for table in tables[:-2]]))
     odds = [
-        block_log_odds(table.blocks, table.lines, table.line_bounds, np.zeros(len(table.lines), dtype=np.float32))
-        for table in tables
+        block_log_odds(table.blocks, table.lines, table.line_bounds, each)
+        for table, each in zip(tables, [*own, text], strict=True)
     ]
-    np.testing.assert_array_equal(np.concatenate(odds[:3]), odds[3])
+    np.testing.assert_array_equal(np.concatenate(odds[:-1]), odds[-1])
 
 
 @pytest.mark.slow

@@ -157,5 +157,7 @@ def block_log_odds(
     added = np.zeros(len(lines), dtype=np.float32)
     for _ in range(N_PASSES):
         features = block_features(blocks, lines, line_bounds, log_odds + added)
-        added = np.asarray(features @ weights, dtype=np.float32)
+        added = np.zeros(len(lines), dtype=np.float32)
+        for column, weight in zip(features.T, weights, strict=True):  # BLAS adds up otherwise in another batch
+            added += column * weight
     return added
