@@ -285,10 +285,8 @@ class Scan:
 
     def _start_special(self, kind: int) -> None:
         if kind == _ROW:
-            for row in reversed(self._rows):
-                if row.is_layout:  # then those around it are, too
-                    break
-                row.is_layout = True
+            if self._rows:  # the only one that may not be known yet to be layout: those around it hold it
+                self._lay_out(self._rows[-1])
             self._box()
             self._rows.append(_Row(len(self.parents)))
         elif kind == _CELL and self._rows:
@@ -301,12 +299,18 @@ class Scan:
             row = self._rows.pop()
             if row.is_data():
                 del self.parents[row.n_boxes :]  # its cells are no boxes then
-                self._emit(row.join(self._box()))
+                self._give(row.join(self._box()))
             else:
-                for block in chain.from_iterable(row.cells):
-                    self._emit(block)
+                self._lay_out(row)
         elif kind == _PRE:
             self._n_pre -= 1
+
+    def _lay_out(self, row: _Row) -> None:
+        """Give the blocks of a row as blocks of the page; those that follow in it go there at once."""
+        row.is_layout = True
+        for block in chain.from_iterable(row.cells):
+            self._give(block)
+        row.cells.clear()
 
     def _flush(self) -> None:
         """End a block."""
@@ -335,13 +339,16 @@ class Scan:
         text = block[0]
         if text[:1] in _BLANK and not text.strip(_BLANK):
             return
-        if self._rows:
+        if self._rows and not self._rows[-1].is_layout:
             self._rows[-1].add(block)
         else:
-            self.texts.append(text)
-            self.tags.append(block[1])
-            self.shares.append(block[2])
-            self.boxes.append(block[3])
+            self._give(block)
+
+    def _give(self, block: Block) -> None:
+        self.texts.append(block[0])
+        self.tags.append(block[1])
+        self.shares.append(block[2])
+        self.boxes.append(block[3])
 
     def _box(self) -> int:
         """Get the number of the innermost open box; those that have none yet get one."""
