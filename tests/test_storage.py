@@ -348,6 +348,17 @@ def test_a_refused_read_is_not_tried_again(heap: Path) -> None:
         list(read_piece(file))
 
 
+@pytest.mark.parametrize("given", [lambda data, start, end: data, lambda data, start, end: b""], ids=["all", "none"])
+def test_a_server_that_gives_no_ranges_ends_the_run(heap: Path, monkeypatch: pytest.MonkeyPatch, given: Any) -> None:
+    source = upload(heap, "testbucket://data/raw")
+    (file,) = list_input([f"{source}/b/rows.jsonl"], tuple(READERS)).files
+    pieces = list(cut_file(file, 20_000))
+    whole = open_folder(source).read("b/rows.jsonl")
+    monkeypatch.setattr(bucket.Bucket, "cat_file", lambda _self, _path, start=None, end=None: given(whole, start, end))
+    with pytest.raises(PipelineError, match=r"bytes came instead of"):
+        list(read_piece(pieces[1]))
+
+
 def test_a_file_that_is_gone_is_set_aside(heap: Path) -> None:
     source = upload(heap, "testbucket://data/raw")
     (file,) = list_input([f"{source}/b.txt"], tuple(READERS)).files

@@ -236,12 +236,14 @@ class _Ranges(io.RawIOBase):
             self._block = self._get(start, end)
 
     def _get(self, start: int, end: int) -> bytes:
+        def get() -> bytes:
+            data = bytes(self._filesystem.cat_file(self._path, start=start, end=end))
+            if len(data) != end - start:  # or a web server that knows no ranges would begin anew with each
+                raise OSError(f"{len(data)} bytes came instead of {end - start}: no ranges are given, or it changed")
+            return data
+
         try:
-            return _insist(
-                lambda: bytes(self._filesystem.cat_file(self._path, start=start, end=end)),
-                self._file.url,
-                f"read at byte {start}",
-            )
+            return _insist(get, self._file.url, f"read at byte {start}")
         except FileNotFoundError:
             self._end = 0  # it is told once that the file is gone
             raise
