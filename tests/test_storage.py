@@ -23,6 +23,7 @@ import pytest
 from conftest import ROOT
 
 import pipeline.run
+import pipeline.run.first
 import pipeline.run.shards
 import pipeline.run.state
 import pipeline.run.tasks
@@ -315,6 +316,26 @@ def test_the_earlier_of_two_runs_ends(heap: Path, monkeypatch: pytest.MonkeyPatc
             with pytest.raises(PipelineError, match="another run has begun"):
                 check()
     assert stored("testbucket://data/out") == {}
+
+
+@pytest.mark.parametrize("step", ["scan_pieces", "replace_lost"])
+def test_a_run_that_another_has_followed_leaves_the_other_s_state_alone(
+    heap: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(pipeline.storage.remote, "_CHECK_SECONDS", 0 if step == "scan_pieces" else 1000)
+    folder, call = open_folder("testbucket://data/out"), getattr(pipeline.run.first, step)
+
+    def overtaken(*args: Any, **kwargs: Any) -> Any:
+        folder.write(".zhcorpus-owner", b"the other")
+        folder.write(".zhcorpus/state.json", b"of the other")
+        return call(*args, **kwargs)
+
+    monkeypatch.setattr(pipeline.run.first, step, overtaken)
+    with pytest.raises(PipelineError, match="another run has begun"):
+        run(heap, "testbucket://data/out", config=BOTH_PASSES)
+    assert folder.read(".zhcorpus/state.json") == b"of the other"
+    assert folder.read(".zhcorpus-owner") == b"the other"
+    assert not folder.exists("manifest.json")
 
 
 def test_standard_input_is_spooled_to_the_store(heap: Path, tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pipeline.config import Config
 from pipeline.errors import ConfigError
@@ -18,10 +18,10 @@ from pipeline.run.finish import finish_run
 from pipeline.run.first import run_first_pass, run_shards
 from pipeline.run.shards import Shard, plan_shards
 from pipeline.run.state import SPOOL, RunState, fingerprint, open_run
-from pipeline.run.tasks import Job
-from pipeline.run.watch import Watcher
+from pipeline.run.tasks import Job, Task
+from pipeline.run.watch import Progress, Watcher
 from pipeline.stage import check_order
-from pipeline.storage import Folder, open_folder
+from pipeline.storage import Check, Folder, open_folder
 from pipeline.writers import FORMATS
 
 __all__ = ["RunOptions", "RunResult", "run_corpus"]
@@ -119,11 +119,22 @@ def run_corpus(options: RunOptions, stdin: IO[bytes] | None = None, watcher: Wat
     listing = _list(options, out, stdin)
     out.make()
     with out.held() as check_held:
-        return _run(options, out, listing, run, watcher, check_held)
+        return _run(options, out, listing, _checked(run, check_held), watcher, check_held)
+
+
+def _checked(run: Run, check_held: Check) -> Run:
+    """Get an engine that ends if another run has begun in the same place."""
+
+    def checked(task: Task, shards: Sequence[Shard], progress: Progress) -> Iterator[Any]:
+        for result in run(task, shards, progress):
+            check_held()
+            yield result
+
+    return checked
 
 
 def _run(
-    options: RunOptions, out: Folder, listing: Listing, run: Run, watcher: Watcher, check_held: Callable[[], None]
+    options: RunOptions, out: Folder, listing: Listing, run: Run, watcher: Watcher, check_held: Check
 ) -> RunResult:
     def plan() -> list[Shard]:
         watcher.begin("cutting", sum(file.n_bytes for file in listing.files))
@@ -138,7 +149,7 @@ def _run(
         todo = [shard for shard in state.shards if shard.index not in state.notes]
         for note in run_shards(run, job, state.shards, todo, watcher):
             state.notes[note.index] = note
-            check_held()
+    check_held(now=True)  # what follows deletes the work folder, which is the other's then
     return _finish(state, listing)
 
 

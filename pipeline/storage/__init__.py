@@ -17,13 +17,31 @@ from typing import IO, Protocol, TypeVar
 from pipeline.storage.local import LocalFolder
 from pipeline.storage.remote import RemoteFile, RemoteFolder, check_url, is_url
 
-__all__ = ["File", "Folder", "RemoteFile", "is_url", "map_ahead", "open_folder", "read_each", "to_file", "write_each"]
+__all__ = [
+    "Check",
+    "File",
+    "Folder",
+    "RemoteFile",
+    "is_url",
+    "map_ahead",
+    "open_folder",
+    "read_each",
+    "to_file",
+    "write_each",
+]
 
 File = Path | RemoteFile
 """A file of the input."""
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
+
+
+class Check(Protocol):
+    """What finds out about a second run."""
+
+    def __call__(self, *, now: bool = False) -> None:
+        """Raise PipelineError if another run has begun; a store is asked every few seconds at most, or else now."""
 
 
 class Folder(Protocol):
@@ -99,8 +117,8 @@ class Folder(Protocol):
     def drop_tree(self, name: str) -> None:
         """Delete a folder that was put."""
 
-    def held(self) -> AbstractContextManager[Callable[[], None]]:
-        """Keep a second run out, or find out about it: the context's value raises if there is one."""
+    def held(self) -> AbstractContextManager[Check]:
+        """Keep a second run out, or find out about it."""
 
 
 def open_folder(name: str | Path) -> Folder:

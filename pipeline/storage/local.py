@@ -27,6 +27,10 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def _check_nothing(*, now: bool = False) -> None:
+    """Do nothing: no second run gets so far."""
+
+
 class LocalFolder:
     """A `Folder` on a filesystem.
 
@@ -142,7 +146,7 @@ class LocalFolder:
         shutil.rmtree(self.disk / name, ignore_errors=True)
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[Callable[[], None]]:
+    def held(self) -> Iterator[Callable[..., None]]:
         """Keep a second run out; where folders can't be locked (Windows, some networks), take care oneself.
 
         Raises
@@ -151,7 +155,7 @@ class LocalFolder:
             If another run is at work here.
         """
         if fcntl is None:
-            yield lambda: None
+            yield _check_nothing
             return
         handle = os.open(self.disk, os.O_RDONLY)
         try:
@@ -164,6 +168,6 @@ class LocalFolder:
         except OSError:
             pass
         try:
-            yield lambda: None
+            yield _check_nothing
         finally:
             os.close(handle)  # and the lock with it, as at any death of this process

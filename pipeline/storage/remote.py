@@ -515,22 +515,22 @@ class RemoteFolder:
         shutil.rmtree(self.disk / name, ignore_errors=True)
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[Callable[[], None]]:
+    def held(self) -> Iterator[Callable[..., None]]:
         """Find out about a second run: stores lock nothing, so that the run that began last may go on.
 
         Yields
         ------
         callable
-            Raises PipelineError if another run has begun here; asks the store at most every few seconds.
+            Raises PipelineError if another run has begun here.
         """
         token = uuid.uuid4().hex.encode()
         self.write(_OWNER, token)
         scratch = self._scratch.path  # made here, not by each worker, so that nothing of it is left
         asked_at = time.monotonic()
 
-        def check() -> None:
+        def check(*, now: bool = False) -> None:
             nonlocal asked_at
-            if time.monotonic() - asked_at >= _CHECK_SECONDS:
+            if now or time.monotonic() - asked_at >= _CHECK_SECONDS:
                 asked_at = time.monotonic()
                 if not self._is_owner(token):
                     raise PipelineError(f"--out {self}: another run has begun in this folder; this one has ended")
