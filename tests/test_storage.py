@@ -380,6 +380,20 @@ def test_a_server_that_gives_no_ranges_ends_the_run(heap: Path, monkeypatch: pyt
         list(read_piece(pieces[1]))
 
 
+def test_a_bucket_that_may_not_be_made_may_be_written_to(heap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[str] = []
+
+    def refuse_once(_self: Any, path: str, **_: Any) -> None:
+        if not refused:
+            refused.append(path)
+            raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(bucket.Bucket, "makedirs", refuse_once)
+    run(heap, "testbucket://data/out")
+    assert refused == ["data/out"]
+    assert "manifest.json" in stored("testbucket://data/out")
+
+
 def test_a_file_that_is_gone_is_set_aside(heap: Path) -> None:
     source = upload(heap, "testbucket://data/raw")
     (file,) = list_input([f"{source}/b.txt"], tuple(READERS)).files

@@ -406,7 +406,12 @@ class RemoteFolder:
 
     def make(self) -> None:
         """Make it, where there are folders, and the bucket, where it may be made."""
-        self._call("", "made", lambda filesystem, path: filesystem.makedirs(path, exist_ok=True))
+
+        def make(filesystem: Any, path: str) -> None:
+            with contextlib.suppress(PermissionError):  # a bucket may be written to by those who may not look for it
+                filesystem.makedirs(path, exist_ok=True)
+
+        self._call("", "made", make)
 
     def is_there(self) -> bool:
         """Say whether there is anything in it, as seen from here."""
