@@ -27,6 +27,7 @@ import pipeline.run.first
 import pipeline.run.shards
 import pipeline.run.state
 import pipeline.run.tasks
+import pipeline.storage.bucket
 import pipeline.storage.remote
 from pipeline.config import Config
 from pipeline.errors import ConfigError, PipelineError
@@ -216,7 +217,7 @@ def test_a_run_killed_at_any_call_goes_on_to_the_same_bytes(
     with monkeypatch.context() as patch:
         for name in OPERATIONS:
             patch.setattr(
-                pipeline.storage.remote.RemoteFolder, name, killing(getattr(pipeline.storage.remote.RemoteFolder, name))
+                pipeline.storage.bucket.RemoteFolder, name, killing(getattr(pipeline.storage.bucket.RemoteFolder, name))
             )
         with pytest.raises(KilledError):
             run(source, "testbucket://data/out", config=BOTH_PASSES)
@@ -307,7 +308,7 @@ def test_the_readme_of_a_folder_without_a_run_is_not_deleted_before_its_time(hea
 
 
 def test_the_earlier_of_two_runs_ends(heap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.storage.remote, "_CHECK_SECONDS", 0)
+    monkeypatch.setattr(pipeline.storage.bucket, "_CHECK_SECONDS", 0)
     folder = open_folder("testbucket://data/out")
     with folder.held() as check:
         check()
@@ -322,7 +323,7 @@ def test_the_earlier_of_two_runs_ends(heap: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_run_that_another_has_followed_leaves_the_other_s_state_alone(
     heap: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    monkeypatch.setattr(pipeline.storage.remote, "_CHECK_SECONDS", 0 if step == "scan_pieces" else 1000)
+    monkeypatch.setattr(pipeline.storage.bucket, "_CHECK_SECONDS", 0 if step == "scan_pieces" else 1000)
     folder, call = open_folder("testbucket://data/out"), getattr(pipeline.run.first, step)
 
     def overtaken(*args: Any, **kwargs: Any) -> Any:

@@ -14,8 +14,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
+from pipeline.storage.bucket import RemoteFolder
 from pipeline.storage.local import LocalFolder
-from pipeline.storage.remote import RemoteFile, RemoteFolder, check_url, is_url
+from pipeline.storage.remote import RemoteFile, check_url, is_url
 
 __all__ = [
     "Check",

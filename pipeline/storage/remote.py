@@ -6,29 +6,25 @@ again a few times; then the run ends, for a store that can't be reached must not
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import errno
 import io
 import os
 import re
-import shutil
-import tempfile
 import time
-import uuid
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, Self, TypeVar
+from pathlib import PurePosixPath
+from typing import IO, Any, TypeVar
 
 from pipeline.errors import ConfigError, PipelineError
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+)://[^/]*")
 _HALF_URL = re.compile(r"[a-z][a-z0-9+.-]+:/[^/]")
 _LOCAL = re.compile("(?:file|local)://")
-_MAGIC = re.compile(r"[*?\[]")
+MAGIC = re.compile(r"[*?\[]")
+"""What makes a URL a pattern."""
+
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "oss": "ossfs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 """What `pip install` gets for a protocol."""
 
@@ -37,10 +33,6 @@ _WAITS_SECONDS = (1, 4, 16)
 
 _MIN_RANGE, _MAX_RANGE = 1 << 20, 8 << 20
 """Bytes that are asked for at once: the least after a jump, the most where a file is read on."""
-
-_N_STREAMS = 16
-_CHECK_SECONDS = 10
-_OWNER = ".zhcorpus-owner"
 
 _STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "updated", "mtime", "created")
 """What filesystems say of a file that changes when it is written again; the surest first."""
@@ -106,7 +98,7 @@ def _also(protocol: str) -> str:
     return f" {_PACKAGES[protocol]}" if protocol in _PACKAGES else ""
 
 
-def _connect(url: str) -> tuple[Any, str]:
+def connect(url: str) -> tuple[Any, str]:
     """Get the filesystem of a URL, and the path there."""
     match = _URL.match(url)
     if match is None:
@@ -115,7 +107,7 @@ def _connect(url: str) -> tuple[Any, str]:
     return filesystem, str(filesystem._strip_protocol(url)).rstrip("/")
 
 
-def _insist(call: Callable[[], _T], url: str, verb: str) -> _T:
+def insist(call: Callable[[], _T], url: str, verb: str) -> _T:
     """Call, and again where it fails; the verb says what can't be done then.
 
     Raises
@@ -130,7 +122,7 @@ def _insist(call: Callable[[], _T], url: str, verb: str) -> _T:
         try:
             return call()
         except FileNotFoundError as error:
-            raise _missing(url) from error
+            raise missing(url) from error
         except Exception as error:  # packages raise what the libraries below them raise
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -143,11 +135,12 @@ def _insist(call: Callable[[], _T], url: str, verb: str) -> _T:
             time.sleep(wait)
 
 
-def _missing(url: str) -> FileNotFoundError:
+def missing(url: str) -> FileNotFoundError:
+    """Get the error of a file that is not there."""
     return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url)
 
 
-def _stamp(info: Mapping[str, Any]) -> str:
+def stamp_of(info: Mapping[str, Any]) -> str:
     """What changes when a file is written again; its size alone, if the filesystem knows no more."""
     known = [str(info[name]).strip('"') for name in _STAMPS if info.get(name) not in (None, "")]
     return " ".join([str(info.get("size")), *known[:1]])
@@ -175,7 +168,7 @@ class RemoteFile:
         """Get the file that a filesystem describes."""
         if info.get("size") is None:
             raise ConfigError(f"INPUT {url}: the server does not say how large it is; download it first")
-        return cls(url, int(info["size"]), _stamp(info))
+        return cls(url, int(info["size"]), stamp_of(info))
 
     @property
     def name(self) -> str:
@@ -197,7 +190,7 @@ class _Ranges(io.RawIOBase):
 
     def __init__(self, file: RemoteFile) -> None:
         self._file = file
-        self._filesystem, self._path = _connect(file.url)
+        self._filesystem, self._path = connect(file.url)
         self._at = self._start = 0
         self._end = file.size
         self._block = b""
@@ -243,7 +236,7 @@ class _Ranges(io.RawIOBase):
             return data
 
         try:
-            return _insist(get, self._file.url, f"read at byte {start}")
+            return insist(get, self._file.url, f"read at byte {start}")
         except FileNotFoundError:
             self._end = 0  # it is told once that the file is gone
             raise
@@ -251,17 +244,17 @@ class _Ranges(io.RawIOBase):
 
 def look_up(url: str) -> list[RemoteFile | str]:
     """Get the file or folder (as its URL) that a URL names, or those that it matches as a glob, sorted."""
-    filesystem, path = _connect(url)
-    info = _info(filesystem, path, url)
+    filesystem, path = connect(url)
+    info = find_info(filesystem, path, url)
     if info is not None:
         return [_found(url, info)]
-    magic = _MAGIC.search(url)
+    magic = MAGIC.search(url)
     if magic is None:
         return []
     root = url[: magic.start()].rpartition("/")[0]
-    _, top = _connect(root)
-    matches = _list(filesystem, lambda: filesystem.glob(path, detail=True), url)
-    found = {_below(top, name): info for name, info in matches.items()}
+    _, top = connect(root)
+    matches = list_now(filesystem, lambda: filesystem.glob(path, detail=True), url)
+    found = {below(top, name): info for name, info in matches.items()}
     n_fixed = root.count("/")
     shown = [name for name in found if not _is_hidden(name, url.split("/")[n_fixed + 1 :])]
     return [_found(f"{root}/{name}", found[name]) for name in sorted(shown)]
@@ -277,26 +270,27 @@ def _found(url: str, info: Mapping[str, Any]) -> RemoteFile | str:
     return RemoteFile.of(url, info) if info["type"] == "file" else url
 
 
-def _info(filesystem: Any, path: str, url: str) -> dict[str, Any] | None:
+def find_info(filesystem: Any, path: str, url: str) -> dict[str, Any] | None:
     """Get what the store knows of a file or folder, None if there is none."""
     try:
         filesystem.invalidate_cache()
-        found: dict[str, Any] = _insist(lambda: filesystem.info(path), url, "looked up")
+        found: dict[str, Any] = insist(lambda: filesystem.info(path), url, "looked up")
     except FileNotFoundError:
         return None
     return found
 
 
-def _list(filesystem: Any, call: Callable[[], Any], url: str) -> Any:
+def list_now(filesystem: Any, call: Callable[[], Any], url: str) -> Any:
     """List, and let nothing of it stay: others write there, and large listings are large."""
     filesystem.invalidate_cache()
     try:
-        return _insist(call, url, "listed")
+        return insist(call, url, "listed")
     finally:
         filesystem.invalidate_cache()
 
 
-def _below(top: str, path: str) -> str:
+def below(top: str, path: str) -> str:
+    """Get a path as seen from the folder `top`."""
     return path[len(top) :].lstrip("/")
 
 
@@ -309,9 +303,9 @@ def files_below(url: str, exclude: str | None = None) -> Iterator[tuple[RemoteFi
     exclude : str, optional
         The URL of a folder within it to leave out.
     """
-    filesystem, top = _connect(url)
-    infos = _list(filesystem, lambda: filesystem.find(top, detail=True), url)
-    found = {_below(top, name): info for name, info in infos.items() if info["type"] == "file"}
+    filesystem, top = connect(url)
+    infos = list_now(filesystem, lambda: filesystem.find(top, detail=True), url)
+    found = {below(top, name): info for name, info in infos.items() if info["type"] == "file"}
     names = [name for name in found if name and not name.endswith("/")]  # marks of folders, which some tools leave
     for name in sorted(names, key=_walk_order):
         child = f"{url.rstrip('/')}/{name}"
@@ -329,227 +323,3 @@ def _walk_order(name: str) -> list[tuple[bool, str]]:
     """
     *folders, last = name.split("/")
     return [*((True, folder) for folder in folders), (False, last)]
-
-
-class _Scratch:
-    """A folder of this machine's, shared by the processes on it; gone when the one that made it ends."""
-
-    def __init__(self) -> None:
-        self._path = Path()
-        self._is_made = False
-
-    @property
-    def path(self) -> Path:
-        """The folder; a worker on another machine makes its own."""
-        if not self._is_made or not self._path.is_dir():
-            self._path = Path(tempfile.mkdtemp(prefix="zhcorpus-"))
-            self._is_made = True
-            atexit.register(shutil.rmtree, self._path, ignore_errors=True)
-        return self._path
-
-
-class RemoteFolder:
-    """A `Folder` of a store.
-
-    Parameters
-    ----------
-    url : str
-        Without a slash at its end.
-    """
-
-    n_streams = _N_STREAMS
-
-    def __init__(self, url: str, scratch: _Scratch | None = None, name: str = "") -> None:
-        self._url, self._name = url, name
-        self._scratch = scratch or _Scratch()
-
-    def __str__(self) -> str:
-        return self._url
-
-    def check(self) -> Self:
-        """Refuse a file, and what can't be opened; get the folder itself."""
-        if _MAGIC.search(self._url):
-            raise ConfigError(f"--out {self}: stores take * ? [ for a pattern; give a URL without them")
-        filesystem, path = _connect(self._url)
-        info = _info(filesystem, path, self._url)
-        if info is not None and info["type"] == "file":
-            raise ConfigError(f"--out {self} is a file; give a folder")
-        return self
-
-    @property
-    def disk(self) -> Path:
-        """A folder on this machine for what is unfinished, and for what was fetched."""
-        path = self._scratch.path / self._name
-        path.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def _call(self, name: str, verb: str, call: Callable[[Any, str], _T]) -> _T:
-        """Call the filesystem with the path of a file, or of the folder itself if the name is empty."""
-        filesystem, path = _connect(self._url)
-        url = f"{self._url}/{name}".rstrip("/")
-        return _insist(lambda: call(filesystem, f"{path}/{name}".rstrip("/")), url, verb)
-
-    def sub(self, name: str) -> RemoteFolder:
-        """Get the folder `name` within this one."""
-        return RemoteFolder(f"{self._url}/{name}", self._scratch, f"{self._name}/{name}".lstrip("/"))
-
-    def _find(self, name: str) -> dict[str, Any] | None:
-        filesystem, path = _connect(self._url)
-        return _info(filesystem, f"{path}/{name}".rstrip("/"), f"{self._url}/{name}")
-
-    def file(self, name: str) -> RemoteFile:
-        """Get a file as input."""
-        info = self._find(name)
-        if info is None:
-            raise _missing(f"{self._url}/{name}")
-        return RemoteFile.of(f"{self._url}/{name}", info)
-
-    def make(self) -> None:
-        """Make it, where there are folders, and the bucket, where it may be made."""
-
-        def make(filesystem: Any, path: str) -> None:
-            with contextlib.suppress(PermissionError):  # a bucket may be written to by those who may not look for it
-                filesystem.makedirs(path, exist_ok=True)
-
-        self._call("", "made", make)
-
-    def is_there(self) -> bool:
-        """Say whether there is anything in it, as seen from here."""
-        return self._find("") is not None
-
-    def sweep(self) -> None:
-        """Do nothing: drafts never come here."""
-
-    def _infos(self) -> dict[str, dict[str, Any]]:
-        """What the store knows of the files right in it, by name."""
-        filesystem, path = _connect(self._url)
-        try:
-            infos = _list(filesystem, lambda: filesystem.ls(path, detail=True), self._url)
-        except FileNotFoundError:
-            return {}
-        return {_below(path, info["name"]): info for info in infos if info["type"] == "file"}
-
-    def names(self) -> list[str]:
-        """Get the names of the files right in it, sorted."""
-        return sorted(self._infos())
-
-    def exists(self, name: str) -> bool:
-        """Say whether there is a file of this name."""
-        info = self._find(name)
-        return info is not None and info["type"] == "file"
-
-    def open(self, name: str) -> IO[bytes]:
-        """Open a file to be read."""
-        return self.file(name).open()
-
-    def read(self, name: str) -> bytes:
-        """Get a file's bytes."""
-        return self._call(name, "read", lambda filesystem, path: bytes(filesystem.cat_file(path)))
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file."""
-        self._call(name, "written", lambda filesystem, path: filesystem.pipe_file(path, data))
-
-    def draft(self, name: str) -> Path:
-        """Get a path for an unfinished file; nobody else has it."""
-        return self.disk / f"{name}.{uuid.uuid4().hex}.tmp"
-
-    def put(self, draft: Path, name: str) -> None:
-        """Upload a draft."""
-        self._call(name, "written", lambda filesystem, path: filesystem.put_file(str(draft), path))
-        draft.unlink()
-
-    def fetch(self, name: str) -> Path:
-        """Download a file, unless a process of this machine has done so."""
-        target = self.disk / name
-        if not target.exists():
-            draft = self.draft(name)
-            self._call(name, "read", lambda filesystem, path: filesystem.get_file(path, str(draft)))
-            draft.replace(target)
-        return target
-
-    def remove(self, name: str) -> None:
-        """Delete a file, if it is there."""
-        with contextlib.suppress(FileNotFoundError):
-            self._call(name, "deleted", lambda filesystem, path: filesystem.rm_file(path))
-
-    def clear(self) -> None:
-        """Delete the folder with all that is in it, and what was fetched of it."""
-        if self.is_there():
-            with contextlib.suppress(FileNotFoundError):
-                self._call("", "deleted", lambda filesystem, path: filesystem.rm(path, recursive=True))
-        shutil.rmtree(self.disk, ignore_errors=True)
-
-    def settle(self) -> None:
-        """Do nothing: what was put is there."""
-
-    def stamps(self, names: Iterable[str] | None = None) -> Mapping[str, str]:
-        """Get, of files (None: of all), what changes when one is written again."""
-        if names is None:
-            return {name: _stamp(info) for name, info in self._infos().items()}
-        return {name: self.file(name).stamp for name in names}
-
-    def put_tree(self, draft: Path, name: str) -> None:
-        """Upload a folder of files as one archive, so that it is there as a whole or not at all."""
-        archive = self.draft(f"{name}.zip")
-        with zipfile.ZipFile(archive, "w") as target:
-            for path in sorted(draft.iterdir()):
-                target.write(path, path.name)
-        shutil.rmtree(draft)
-        self.put(archive, f"{name}.zip")
-
-    def has_tree(self, name: str) -> bool:
-        """Say whether a folder was put."""
-        return self.exists(f"{name}.zip")
-
-    def tree(self, name: str) -> Path:
-        """Download and unpack a folder, unless that was done."""
-        target = self.disk / name
-        if not target.exists():
-            archive = self.fetch(f"{name}.zip")
-            draft = self.draft(name)
-            with zipfile.ZipFile(archive) as source:
-                source.extractall(draft)
-            archive.unlink()
-            draft.rename(target)
-        return target
-
-    def drop_tree(self, name: str) -> None:
-        """Delete a folder that was put, and what was fetched of it."""
-        self.remove(f"{name}.zip")
-        shutil.rmtree(self.disk / name, ignore_errors=True)
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[Callable[..., None]]:
-        """Find out about a second run: stores lock nothing, so that the run that began last may go on.
-
-        Yields
-        ------
-        callable
-            Raises PipelineError if another run has begun here.
-        """
-        token = uuid.uuid4().hex.encode()
-        self.write(_OWNER, token)
-        scratch = self._scratch.path  # made here, not by each worker, so that nothing of it is left
-        asked_at = time.monotonic()
-
-        def check(*, now: bool = False) -> None:
-            nonlocal asked_at
-            if now or time.monotonic() - asked_at >= _CHECK_SECONDS:
-                asked_at = time.monotonic()
-                if not self._is_owner(token):
-                    raise PipelineError(f"--out {self}: another run has begun in this folder; this one has ended")
-
-        try:
-            yield check
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-            with contextlib.suppress(PipelineError):  # what ended the run is the better message
-                if self._is_owner(token):
-                    self.remove(_OWNER)
-
-    def _is_owner(self, token: bytes) -> bool:
-        try:
-            return self.read(_OWNER) == token
-        except FileNotFoundError:
-            return False
