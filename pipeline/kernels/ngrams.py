@@ -273,7 +273,7 @@ def score_spans(
 
 
 def pad_outputs(table: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Get a weight table in which every row lies within one line of the processor's cache: half as slow to add up.
+    """Get a weight table in which every row lies within one line of the processor's cache, added up in half the time.
 
     A table of a single column stays; others get columns of zeros up to 8, 16, 32 or a multiple of 32.
     """
