@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pipeline.doc import code_points
 from pipeline.kernels.cues import build_cues, count_cues
-from pipeline.kernels.ngrams import count_ngrams, fold_points, hash_ngrams, pad_outputs, quantise, score_spans
+from pipeline.kernels.ngrams import MAX_REACH, Linear, count_ngrams, fold_points, hash_ngrams, lay_out, quantise
 from pipeline.kernels.regions import decode_lines, learn_moves
 from pipeline.kernels.shape import OUTSIDE, join_context, shift_columns, smooth_columns
 from pipeline.kernels.trees import Forest, forest_of, rows_of_blocks
@@ -41,48 +41,69 @@ def matrix(points: np.ndarray, spans: np.ndarray, reach: int) -> csr_matrix:
     return csr_matrix((values, indices, indptr), shape=(len(spans), 2**BITS))
 
 
-@pytest.mark.parametrize("reach", [0, 4])
-def test_scores_are_the_decision_values_of_scikit_learn(reach):
+@pytest.mark.parametrize("reach", [4, 100])
+@pytest.mark.parametrize("n_outputs", [1, 3, 18])
+def test_scores_are_the_decision_values_of_scikit_learn(reach, n_outputs):
     points, spans = arrays(LINES)
     features = matrix(points, spans, reach)
-    model = LogisticRegression(C=10).fit(features, TARGET)
-    table = model.coef_.T.astype(np.float32).copy()
-    scores = score_spans(points, spans, table, np.ones(1, np.float32), model.intercept_.astype(np.float32), reach)
-    np.testing.assert_allclose(scores[:, 0], model.decision_function(features), rtol=1e-4, atol=1e-5)
-
-
-def test_quantised_scores_equal_a_model_with_the_quantised_coefficients():
-    points, spans = arrays(LINES)
-    features = matrix(points, spans, 0)
-    weights = np.random.default_rng(0).normal(size=(2**BITS, 3))
+    weights = np.random.default_rng(0).normal(size=(2**BITS, n_outputs))
     table, scale = quantise(weights)
-    bias = np.array([0.5, 0, -1], np.float32)
-    scores = score_spans(points, spans, table, scale, bias)
-    model = LogisticRegression().fit(features, np.arange(len(LINES)) % 3)
+    bias = np.linspace(-1, 1, n_outputs, dtype=np.float32)
+    scores = Linear(table, scale, bias).score(points, spans, reach)
+    model = LogisticRegression().fit(features, TARGET)
     model.coef_, model.intercept_ = (table * scale.astype(np.float64)).T, bias.astype(np.float64)
-    np.testing.assert_allclose(scores, model.decision_function(features), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(scores, model.decision_function(features).reshape(-1, n_outputs), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(scores, features @ weights + bias, atol=0.01)
-    np.testing.assert_array_equal(scores, score_spans(points, spans, pad_outputs(table), scale, bias))
+
+
+def test_ngrams_are_those_of_the_text_between_its_marks():
+    points, spans = arrays(["天地人天地人天地人天地"])
+    indices = hash_ngrams(points, spans, BITS, 100)[1]
+    same = hash_ngrams(*arrays(["地人天"]), BITS, 100)[1]  # 地 地人 地人天 地人天$ ...
+    assert len(set(indices.tolist())) == 3 + 3 + 3 + 3 + 2 * (1 + 1 + 1)  # a cycle of three, then what holds a mark
+    assert set(same.tolist()) & set(indices.tolist()) >= {same[3], same[4], same[5]}
+
+
+def test_far_from_the_edges_nothing_counts():
+    near = arrays(["一二三四五六七" + "甲" * 20 + "八九十百千万亿"])
+    far = arrays(["一二三四五六七" + "乙" * 20 + "八九十百千万亿"])
+    np.testing.assert_array_equal(hash_ngrams(*near, BITS, 4)[1], hash_ngrams(*far, BITS, 4)[1])
+    assert hash_ngrams(*near, BITS, 6)[1].tolist() != hash_ngrams(*far, BITS, 6)[1].tolist()
 
 
 def test_a_span_scores_the_same_wherever_it_stands():
     table, scale = quantise(np.random.default_rng(1).normal(size=(2**BITS, 2)))
-    bias = np.zeros(2, np.float32)
+    model = Linear(table, scale, np.zeros(2, np.float32))
     points, spans = arrays(LINES)
-    together = score_spans(points, spans, table, scale, bias)
-    for line, expected in zip(LINES, together, strict=True):
-        np.testing.assert_array_equal(score_spans(*arrays([line]), table, scale, bias)[0], expected)
+    for line, expected in zip(LINES, model.score(points, spans, 6), strict=True):
+        np.testing.assert_array_equal(model.score(*arrays([line]), 6)[0], expected)
 
 
-def test_long_spans_do_not_overflow():
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_long_spans_do_not_overflow(n_outputs):
     points, spans = arrays(["我" * 300_000])
-    table = np.full((2**BITS, 1), 32767, np.int16)
-    score = score_spans(points, spans, table, np.ones(1, np.float32), np.zeros(1, np.float32))
-    n = count_ngrams(300_000, 0)
-    assert score[0, 0] == pytest.approx(32767 * n**0.5, rel=1e-4)
+    table = np.full((2**BITS, n_outputs), 32767, np.int16)
+    model = Linear(table, np.ones(n_outputs, np.float32), np.zeros(n_outputs, np.float32))
+    n = count_ngrams(300_000, MAX_REACH)
+    assert model.score(points, spans, MAX_REACH)[0, -1] == pytest.approx(32767 * n**0.5, rel=1e-4)
+    with pytest.raises(ValueError, match="from 4 to"):
+        model.score(points, spans, MAX_REACH + 1)
 
 
-@pytest.mark.parametrize(("length", "reach", "expected"), [(1, 0, 4), (2, 0, 8), (3, 0, 12), (100, 2, 16)])
+def test_an_empty_span_has_its_marks_alone():
+    points, spans = arrays(["", "天"])
+    table, scale = quantise(np.random.default_rng(2).normal(size=(2**BITS, 1)))
+    bias = np.ones(1, np.float32)
+    expected = matrix(points, spans, 9) @ (table * scale.astype(np.float64)) + bias
+    np.testing.assert_allclose(Linear(table, scale, bias).score(points, spans, 9), expected, rtol=1e-5)
+
+
+def test_a_table_that_is_no_power_of_two_is_refused():
+    with pytest.raises(ValueError, match="power of two"):
+        lay_out(np.zeros((100, 1), np.int16))
+
+
+@pytest.mark.parametrize(("length", "reach", "expected"), [(1, 9, 4), (2, 9, 8), (3, 9, 12), (100, 5, 40), (10, 5, 40)])
 def test_number_of_ngrams(length, reach, expected):
     points, spans = arrays(["天" * length])
     assert count_ngrams(length, reach) == expected

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.kernels.dense import LIMIT, Net
-from pipeline.kernels.ngrams import hash_ngrams, score_spans
-from pipeline.kernels.stance import PLACED, score_placed
+from pipeline.kernels.ngrams import PLACED, Linear, hash_ngrams
 
 REACH = 20
 
@@ -16,20 +15,20 @@ def sums() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     ends = np.cumsum([1, 2, 3, 7, 8, 9, 10, 39, 40, 41, 90])
     spans = np.stack([np.r_[0, ends[:-1]], ends], axis=1).astype(np.int32)
     points = rng.integers(0x4E00, 0x4E10, ends[-1]).astype(np.uint32)
-    return points, spans, rng.integers(-32767, 32767, (2**10, 8)).astype(np.int16)
+    return points, spans, rng.integers(-32767, 32767, (2**10, 6)).astype(np.int16)
 
 
-def test_whole_sums_are_those_of_score_spans(sums):
+def test_whole_sums_are_those_of_score(sums):
     points, spans, table = sums
-    scale, bias = np.full(6, 1e-4, np.float32), np.ones(6, np.float32)
-    scores = score_placed(points, spans, table, scale, bias, REACH, 3)
+    ngrams = Linear(table, np.full(6, 1e-4, np.float32), np.ones(6, np.float32))
+    scores = ngrams.score_placed(points, spans, REACH, 3)
     assert scores.shape == (len(spans), 6 + 3 * len(PLACED))
-    np.testing.assert_array_equal(scores[:, :6], score_spans(points, spans, table, scale, bias, REACH))
+    np.testing.assert_array_equal(scores[:, :6], ngrams.score(points, spans, REACH))
 
 
 def test_parts_are_those_of_the_places(sums):
     points, spans, table = sums
-    scores = score_placed(points, spans, table, np.ones(1, np.float32), np.zeros(1, np.float32), REACH, 1)
+    scores = Linear(table[:, :1], np.ones(1, np.float32), np.zeros(1, np.float32)).score_placed(points, spans, REACH, 1)
     for (start, end), told in zip(spans.tolist(), scores[:, 1:].tolist(), strict=True):
         rows = iter(hash_ngrams(points, np.array([[start, end]], np.int32), 10, REACH)[1].tolist())
         n, places = end - start, []

@@ -14,9 +14,8 @@ from pipeline.classify.features import smoothed
 from pipeline.classify.table import Table
 from pipeline.doc import FloatArray, IntArray
 from pipeline.kernels.dense import Net
-from pipeline.kernels.ngrams import Points, pad_outputs
+from pipeline.kernels.ngrams import PLACED, Linear
 from pipeline.kernels.shape import CHAR_CLASSES, OUTSIDE, SHAPE_NAMES, describe_spans, join_context
-from pipeline.kernels.stance import PLACED, score_placed
 from pipeline.kernels.trees import Bins, Forest
 
 Rows = NDArray[np.int64]
@@ -65,11 +64,9 @@ N_SCORES = len(OUTPUTS) + N_PLACED * len(PLACED)
 _MOST_CUES, _CUE_REACH = 3.0, 6.0
 
 
-def score_sents(
-    folded: Points, spans: IntArray, table: NDArray[np.int16], scale: FloatArray, bias: FloatArray
-) -> FloatArray:
+def score_sents(table: Table, spans: IntArray, ngrams: Linear) -> FloatArray:
     """N-gram scores of sentences, and their parts by place: (n_spans, N_SCORES)."""
-    return score_placed(folded, np.ascontiguousarray(spans), table, scale, bias, REACH, N_PLACED)
+    return ngrams.score_placed(table.folded, spans, REACH, N_PLACED)
 
 
 def joined(scores: FloatArray, bounds: Rows) -> FloatArray:
@@ -179,8 +176,8 @@ class SentModel:
 
     Parameters
     ----------
-    table, scale, bias : ndarray
-        N-gram weights, as `score_spans` takes them.
+    ngrams : Linear
+        Scores for OUTPUTS.
     stance : Net
         Opinion against claim.
     glue : Forest
@@ -191,9 +188,7 @@ class SentModel:
         Slope and offset of the log-odds of opinion.
     """
 
-    table: NDArray[np.int16]
-    scale: FloatArray
-    bias: FloatArray
+    ngrams: Linear
     stance: Net
     glue: Forest
     glue_bins: Bins
@@ -202,7 +197,7 @@ class SentModel:
     def score(self, table: Table, rows: Rows | None = None) -> FloatArray:
         """N-gram scores of the sentences `rows`, by default all: (n_rows, N_SCORES)."""
         spans = table.sents if rows is None else table.sents[rows]
-        return score_sents(table.folded, spans, self.table, self.scale, self.bias)
+        return score_sents(table, spans, self.ngrams)
 
     def opinion_odds(self, table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
         """Calibrated log-odds of opinion of the running text `rows`: (n_rows,)."""
@@ -216,19 +211,17 @@ class SentModel:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays under the names that `from_arrays` reads."""
-        plain = {name: getattr(self, name) for name in ("table", "scale", "bias", "calibration")}
-        saved = {f"sent_{name}": array for name, array in plain.items()}
+        saved = {**self.ngrams.arrays("sent"), "sent_calibration": self.calibration}
         parts = {name: getattr(self, name) for name in ("stance", "glue", "glue_bins")}
         return saved | {key: array for name in parts for key, array in parts[name].arrays(f"sent_{name}").items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Get the model that `arrays` saved."""
-        plain: dict[str, Any] = {name: arrays[f"sent_{name}"] for name in ("table", "scale", "bias", "calibration")}
-        plain["table"] = pad_outputs(plain["table"])
         return cls(
-            **plain,
+            ngrams=Linear.from_arrays(arrays, "sent"),
             stance=Net.from_arrays(arrays, "sent_stance"),
             glue=Forest.from_arrays(arrays, "sent_glue"),
             glue_bins=Bins.from_arrays(arrays, "sent_glue_bins"),
+            calibration=arrays["sent_calibration"],
         )

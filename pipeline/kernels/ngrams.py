@@ -3,13 +3,14 @@
 The n-grams (1 to 4 code points) of a span are taken over its characters with one marker at each edge, so that
 "first character" and "last character" are features of their own. A feature's value is its count divided by the square
 root of the number of n-grams. `hash_ngrams` gives those features as a sparse matrix's parts for scikit-learn to learn
-from; `score_spans` gives the decision values of what was learnt, without making the matrix.
+from; `Linear` gives the decision values of what was learnt, without making the matrix.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -17,11 +18,18 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.doc import FloatArray, IntArray
-from pipeline.kernels.prefetch import prefetch
+from pipeline.kernels.lanes import LANES, TOLD, sum_rows, tell_rows
 
 Points = NDArray[np.uint32]
+Rows = NDArray[np.uint32]
+Table = NDArray[np.int16]
 
 MAX_ORDER = 4
+MAX_REACH = 8000
+"""With more, the sum of a span might be too large for 32 bits."""
+PLACED = ("strongest", "weakest", "above", "below", "head", "tail")
+"""Of the n-grams that begin at one place: the largest and smallest sum, all above and all below zero, near each end."""
+_EDGE = 8  # code points that are near an end
 CACHE_LINE = 64  # bytes
 START, END = np.uint32(2), np.uint32(3)  # control characters: no cleaned text holds them
 _ZERO = np.uint32(0x30)
@@ -67,16 +75,6 @@ def _row(state: Any, shift: Any) -> Any:
     return (state ^ (state >> np.uint64(29))) >> shift & np.uint64(0xFFFFFFFFFF)
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _padded(points: Points, start: Any, end: Any, i: Any) -> Any:
-    """The code point at `i` of a span with its edge markers (-1 and its length)."""
-    if i < 0:
-        return START
-    if start + i >= end:
-        return END
-    return points[start + i]
-
-
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def count_ngrams(length: int, reach: int) -> int:
     """How many n-grams a span of `length` code points gives.
@@ -86,67 +84,76 @@ def count_ngrams(length: int, reach: int) -> int:
     length : int
         Code points of the span, markers not counted.
     reach : int
-        Only n-grams that begin within so many code points of either edge count; 0 for all.
+        Only n-grams that begin within so many code points of either edge count, markers counted as well.
     """
-    total = 0
-    for i in range(-1, length + 1):
-        if reach > 0 and i >= reach and i < length - reach:
-            continue
-        total += min(MAX_ORDER, length + 1 - i)
-    return total - 2 * (length >= 0)  # the markers alone say nothing
+    n_skipped = max(length - 2 * reach, 0)
+    return max(MAX_ORDER * (length - n_skipped), 1)  # a marker alone says nothing; both together do
 
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _list_edge(points: Points, start: Any, end: Any, i: Any, shift: Any, rows: NDArray[Any], n_rows: Any) -> Any:
-    """Write the table rows of the n-grams that begin at `i`, near an edge of the span; get how many there are now."""
-    length = end - start
-    state = np.uint64(0)
-    for n in range(min(MAX_ORDER, length + 1 - i)):
-        state = _step(state, _padded(points, start, end, i + n))
-        if n == 0 and (i < 0 or i >= length):
-            continue
-        rows[n_rows] = _row(state, shift)
-        n_rows += 1
-    return n_rows
-
-
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _list_inner(
-    points: Points, first: Any, last: Any, shift: Any, rows: NDArray[Any], n_rows: Any, table: NDArray[Any]
-) -> Any:
-    """Write the table rows of the n-grams that begin from `first` to before `last`, all of them within the span."""
-    for i in range(first, last):
-        one = _step(np.uint64(0), points[i])
-        two = _step(one, points[i + 1])
-        three = _step(two, points[i + 2])
-        four = _step(three, points[i + 3])
-        rows[n_rows], rows[n_rows + 1] = _row(one, shift), _row(two, shift)
-        rows[n_rows + 2], rows[n_rows + 3] = _row(three, shift), _row(four, shift)
-        for n in range(MAX_ORDER):
-            prefetch(table, np.int64(rows[n_rows + n]))
-        n_rows += MAX_ORDER
-    return n_rows
+def _hash_piece(piece: Points, n: Any, shift: Any, rows: Rows, first: Any) -> None:
+    """Write the table rows of the n-grams that begin at the first `n` places of a piece; a loop without a branch."""
+    one, two, three, four = rows[0], rows[1], rows[2], rows[3]
+    for i in range(n):
+        a = _step(np.uint64(0), piece[i])
+        b = _step(a, piece[i + 1])
+        c = _step(b, piece[i + 2])
+        d = _step(c, piece[i + 3])
+        one[first + i], two[first + i] = _row(a, shift), _row(b, shift)
+        three[first + i], four[first + i] = _row(c, shift), _row(d, shift)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def list_rows(
-    points: Points, start: int, end: int, shift: Any, reach: int, rows: NDArray[Any], table: NDArray[Any]
-) -> int:
-    """Write the table rows of a span's n-grams in reading order, and fetch them; get how many there are."""
+def list_rows(points: Points, start: int, end: int, shift: Any, reach: int, piece: Points, rows: Rows) -> int:
+    """Write the table rows of a span's n-grams: of each place where some begin, one of each order.
+
+    Where there is no n-gram, since the span ends or a marker stands alone, the row is the one of zeros behind the
+    table.
+
+    Parameters
+    ----------
+    points : ndarray of uint32, shape (n_chars,)
+        Folded code points.
+    start, end : int
+        The span.
+    shift : uint64
+        As `shift_of` has it.
+    reach : int
+        See `count_ngrams`.
+    piece, rows : ndarray of uint32
+        Room, as `make_room` has it; `rows`, shape (MAX_ORDER, n), receives the result.
+
+    Returns
+    -------
+    int
+        How many places there are.
+    """
     length = end - start
-    n_inner = max(length - MAX_ORDER + 1, 0)  # so many places have all four n-grams within the span
-    head, skip_from, skip_to = n_inner, n_inner, n_inner
-    if reach > 0 and length > 2 * reach:
-        head, skip_from, skip_to = min(reach, n_inner), reach, length - reach
-    n_rows = _list_edge(points, start, end, -1, shift, rows, 0)
-    n_rows = _list_inner(points, start, start + head, shift, rows, n_rows, table)
-    for i in range(head, skip_from):
-        n_rows = _list_edge(points, start, end, i, shift, rows, n_rows)
-    tail = max(n_inner, skip_to)
-    n_rows = _list_inner(points, start + skip_to, start + tail, shift, rows, n_rows, table)
-    for i in range(tail, length + 1):
-        n_rows = _list_edge(points, start, end, i, shift, rows, n_rows)
-    return int(n_rows)
+    piece[0] = START
+    n_before, first, n = 0, 1, length
+    if length > 2 * reach:
+        for i in range(reach + MAX_ORDER - 1):
+            piece[1 + i] = points[start + i]
+        n_before, first, n = reach + 1, 0, reach
+        _hash_piece(piece, n_before, shift, rows, 0)
+    for i in range(n):
+        piece[first + i] = points[end - n + i]
+    piece[first + n] = END
+    piece[first + n + 1 : first + n + MAX_ORDER] = 0
+    _hash_piece(piece, first + n + 1, shift, rows, n_before)
+    n_places = n_before + first + n + 1
+    none = np.uint32(1) << (np.uint32(64) - np.uint32(shift))
+    rows[0, 0] = none
+    for order in range(MAX_ORDER):
+        rows[order, max(n_places - max(order, 1), 0) : n_places] = none
+    return n_places
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def make_room(reach: int) -> tuple[Points, Rows]:
+    """Get room for a span's characters, and for the table rows of its n-grams."""
+    n = 2 * reach + 2 + MAX_ORDER
+    return np.zeros(n, dtype=np.uint32), np.zeros((MAX_ORDER, n), dtype=np.uint32)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -172,129 +179,116 @@ def hash_ngrams(
         Columns in reading order; one that repeats is there as often (scipy adds them up).
     values : ndarray of float64, shape (n_ngrams,)
     """
-    shift, no_table = np.uint64(64 - bits), np.empty((1, 1), dtype=np.int16)
     indptr = np.zeros(len(spans) + 1, dtype=np.int64)
     for s in range(len(spans)):
         indptr[s + 1] = indptr[s] + count_ngrams(spans[s, 1] - spans[s, 0], reach)
     indices = np.empty(indptr[-1], dtype=np.int32)
     values = np.empty(indptr[-1], dtype=np.float64)
+    piece, rows = make_room(reach)
     for s in range(len(spans)):
-        first, last = indptr[s], indptr[s + 1]
-        list_rows(points, spans[s, 0], spans[s, 1], shift, reach, indices[first:last], no_table)
-        values[first:last] = 1.0 / np.sqrt(max(last - first, 1))
+        n_places = list_rows(points, spans[s, 0], spans[s, 1], np.uint64(64 - bits), reach, piece, rows)
+        n = indptr[s]
+        for i in range(n_places):
+            for order in range(MAX_ORDER):
+                if rows[order, i] < 1 << bits:
+                    indices[n] = rows[order, i]
+                    n += 1
+        values[indptr[s] : n] = 1.0 / np.sqrt(n - indptr[s])
     return indptr, indices, values
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def shift_of(table: NDArray[Any]) -> Any:
-    """How far a hash is shifted to be a row of a table."""
+def _score_narrow(
+    points: Points, spans: IntArray, table: Table, scale: FloatArray, bias: FloatArray, reach: int, out: FloatArray
+) -> None:
+    """Fill `out` with the decision values of spans by a table of a single column."""
+    piece, rows = make_room(reach)
+    shift, weights = shift_of(len(table)), table[:, 0]
+    for s in range(len(spans)):
+        n_places = list_rows(points, spans[s, 0], spans[s, 1], shift, reach, piece, rows)
+        total = np.int32(0)
+        for order in range(MAX_ORDER):
+            own = rows[order]
+            for i in range(n_places):
+                total += weights[own[i]]
+        out[s, 0] = total * _norm_of(spans[s], reach) * np.float64(scale[0]) + np.float64(bias[0])
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _score_wide(
+    points: Points, spans: IntArray, table: Table, scale: FloatArray, bias: FloatArray, reach: int, out: FloatArray
+) -> None:
+    """Fill `out` with the decision values of spans by a table of several columns."""
+    piece, rows = make_room(reach)
+    shift, sums = shift_of(len(table)), np.empty((1, LANES), dtype=np.int32)
+    for s in range(len(spans)):
+        n_places = list_rows(points, spans[s, 0], spans[s, 1], shift, reach, piece, rows)
+        norm = _norm_of(spans[s], reach)
+        for first in range(0, len(scale), LANES):
+            sum_rows(table, first, rows, n_places, 0, sums)
+            for k in range(first, min(first + LANES, len(scale))):
+                out[s, k] = sums[0, k - first] * norm * np.float64(scale[k]) + np.float64(bias[k])
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _score_placed(
+    points: Points,
+    spans: IntArray,
+    table: Table,
+    scale: FloatArray,
+    bias: FloatArray,
+    reach: int,
+    n_placed: int,
+    out: FloatArray,
+) -> None:
+    """Fill `out` as `Linear.score_placed` says."""
+    piece, rows = make_room(reach)
+    n_outputs, n_parts = len(scale), len(PLACED)
+    shift, told = shift_of(len(table)), np.empty((len(TOLD), LANES), dtype=np.int32)
+    for s in range(len(spans)):
+        n_places = list_rows(points, spans[s, 0], spans[s, 1], shift, reach, piece, rows)
+        tell_rows(table, 0, rows, n_places, min(_EDGE + 1, n_places), told)  # the marker is one more
+        norm = _norm_of(spans[s], reach)
+        for k in range(n_outputs):
+            out[s, k] = told[0, k] * norm * np.float64(scale[k]) + np.float64(bias[k])
+        own = np.float32(1.0 / np.sqrt(MAX_ORDER * (spans[s, 1] - spans[s, 0]) + 2.0))
+        for k in range(n_placed):
+            parts, factor = out[s, n_outputs + k * n_parts :], scale[k]
+            total, above = told[0, k], told[3, k]
+            parts[0], parts[1] = np.float32(told[1, k]) * factor, np.float32(told[2, k]) * factor
+            parts[2], parts[3] = np.float32(above * own) * factor, np.float32((total - above) * own) * factor
+            parts[4], parts[5] = np.float32(told[4, k]) * factor, np.float32(total - told[5, k]) * factor
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _norm_of(span: Any, reach: Any) -> Any:
+    """What a span's sum is multiplied with: one over the root of its number of n-grams."""
+    return 1.0 / np.sqrt(count_ngrams(span[1] - span[0], reach))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def shift_of(n_rows: int) -> Any:
+    """How far a hash is shifted to be a row of a laid-out table of so many rows, the one of zeros among them."""
     bits = 0
-    while (1 << bits) < table.shape[0]:
+    while (1 << bits) + 1 < n_rows:
         bits += 1
     return np.uint64(64 - bits)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def sum_spans(points: Points, spans: IntArray, table: NDArray[Any], reach: int, sums: NDArray[Any]) -> None:
-    """Add up the table rows of every span's n-grams.
+def lay_out(table: Table) -> Table:
+    """Get a weight table as the kernels take it: a row of zeros behind, and each row within one line of the cache.
 
-    Parameters
-    ----------
-    points : ndarray of uint32, shape (n_chars,)
-        Folded code points.
-    spans : ndarray of int32, shape (n_spans, 2)
-    table : ndarray, shape (2 ** bits, n_outputs)
-        Weights, floating or int16.
-    reach : int
-        See `count_ngrams`.
-    sums : ndarray, shape (n_spans, n_outputs)
-        Zeros, of a type that holds them; receives the sums.
-    """
-    n_outputs = table.shape[1]
-    shift = shift_of(table)
-    longest = 0
-    for s in range(len(spans)):
-        longest = max(longest, spans[s, 1] - spans[s, 0])
-    rows = np.empty(MAX_ORDER * (longest + 2), dtype=np.int64)
-    for s in range(len(spans)):
-        n_rows = list_rows(points, spans[s, 0], spans[s, 1], shift, reach, rows, table)
-        total = sums[s]
-        if n_outputs == 1:
-            for i in range(n_rows):
-                total[0] += table[rows[i], 0]
-            continue
-        r = 0
-        while r + 4 <= n_rows:  # four at a time: the sums are loaded and stored a quarter as often
-            a, b, c, d = table[rows[r]], table[rows[r + 1]], table[rows[r + 2]], table[rows[r + 3]]
-            for k in range(n_outputs):
-                total[k] = total[k] + a[k] + b[k] + c[k] + d[k]
-            r += 4
-        for i in range(r, n_rows):
-            for k in range(n_outputs):
-                total[k] += table[rows[i], k]
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _norms(spans: IntArray, reach: int) -> NDArray[np.float64]:
-    """What every span's sum is multiplied with: one over the root of its number of n-grams."""
-    norms = np.empty(len(spans), dtype=np.float64)
-    for s in range(len(spans)):
-        norms[s] = 1.0 / np.sqrt(max(count_ngrams(spans[s, 1] - spans[s, 0], reach), 1))
-    return norms
-
-
-def score_spans(
-    points: Points, spans: IntArray, table: NDArray[Any], scale: FloatArray, bias: FloatArray, reach: int = 0
-) -> FloatArray:
-    """Decision values of linear models over the n-grams of spans.
-
-    A span's value depends on nothing but the span: sums run in reading order (exact integers for an int16 table).
-
-    Parameters
-    ----------
-    points : ndarray of uint32, shape (n_chars,)
-        Folded code points.
-    spans : ndarray of int32, shape (n_spans, 2)
-    table : ndarray of int16 or float32, shape (2 ** bits, n_outputs or more)
-        A learnt coefficient is ``table[row, k] * scale[k]``; further columns are padding, see `pad_outputs`.
-    scale, bias : ndarray of float32, shape (n_outputs,)
-    reach : int
-        See `count_ngrams`.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_spans, n_outputs)
-    """
-    sums = np.zeros((len(spans), table.shape[1]), dtype=_sum_type(spans, table, reach))
-    sum_spans(points, spans, table, reach, sums)
-    sums = sums[:, : len(scale)]
-    values = sums * _norms(spans, reach)[:, None] * scale.astype(np.float64) + bias.astype(np.float64)
-    return np.ascontiguousarray(values, dtype=np.float32)
-
-
-def pad_outputs(table: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Get a weight table in which every row lies within one line of the processor's cache, added up in half the time.
-
-    A table of a single column stays; others get columns of zeros up to 8, 16, 32 or a multiple of 32.
+    A table of a single column keeps it; others get columns of zeros up to 8, 16, 32 or a multiple of 32.
     """
     n_rows, n_outputs = table.shape
-    if n_outputs == 1:
-        return np.ascontiguousarray(table)
-    width = next((n for n in (8, 16, 32) if n >= n_outputs), n_outputs + -n_outputs % 32)
-    room = np.zeros(n_rows * width + CACHE_LINE, dtype=np.int16)
+    if n_rows & (n_rows - 1):
+        raise ValueError(f"a weight table has {n_rows} rows; they must be a power of two")
+    width = next((n for n in (1, LANES, 16, 32) if n >= n_outputs), n_outputs + -n_outputs % 32)
+    room = np.zeros((n_rows + 1) * width + CACHE_LINE, dtype=np.int16)
     first = -room.ctypes.data % CACHE_LINE // room.itemsize
-    padded = room[first : first + n_rows * width].reshape(n_rows, width)
-    padded[:, :n_outputs] = table
+    padded = room[first : first + (n_rows + 1) * width].reshape(n_rows + 1, width)
+    padded[:n_rows, :n_outputs] = table
     return padded
-
-
-def _sum_type(spans: IntArray, table: NDArray[Any], reach: int) -> type[np.generic]:
-    """The narrowest type that holds every span's sum: int32 is three times as fast as int64."""
-    if not np.issubdtype(table.dtype, np.integer):
-        return np.float64
-    longest = int((spans[:, 1] - spans[:, 0]).max(initial=0))
-    n_ngrams = MAX_ORDER * (min(longest, 2 * reach) if reach else longest) + 2 * MAX_ORDER
-    return np.int32 if n_ngrams < 2**16 else np.int64
 
 
 def quantise(weights: NDArray[np.float64]) -> tuple[NDArray[np.int16], FloatArray]:
@@ -318,21 +312,63 @@ def quantise(weights: NDArray[np.float64]) -> tuple[NDArray[np.int16], FloatArra
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """Linear models over hashed n-grams.
+    """Linear models over the hashed n-grams of spans.
+
+    A span's value depends on nothing but the span: sums are of whole numbers.
 
     Parameters
     ----------
-    table, scale, bias : ndarray
-        As `score_spans` takes them.
+    table : ndarray of int16, shape (2 ** bits, n_outputs)
+        A learnt coefficient is ``table[row, k] * scale[k]``.
+    scale, bias : ndarray of float32, shape (n_outputs,)
     """
 
-    table: NDArray[Any]
+    table: Table
     scale: FloatArray
     bias: FloatArray
 
+    @cached_property
+    def _laid_out(self) -> Table:
+        return lay_out(self.table)
+
     def score(self, folded: Points, spans: IntArray, reach: int) -> FloatArray:
-        """Decision values: (n_spans, n_outputs)."""
-        return score_spans(folded, np.ascontiguousarray(spans), self.table, self.scale, self.bias, reach)
+        """Get the decision values of spans.
+
+        Parameters
+        ----------
+        folded : ndarray of uint32, shape (n_chars,)
+            Folded code points.
+        spans : ndarray of int32, shape (n_spans, 2)
+        reach : int
+            See `count_ngrams`; from MAX_ORDER to MAX_REACH.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_spans, n_outputs)
+        """
+        out = np.empty((len(spans), len(self.scale)), dtype=np.float32)
+        kernel = _score_narrow if len(self.scale) == 1 else _score_wide
+        kernel(folded, np.ascontiguousarray(spans), self._laid_out, self.scale, self.bias, _checked(reach), out)
+        return out
+
+    def score_placed(self, folded: Points, spans: IntArray, reach: int, n_placed: int) -> FloatArray:
+        """Get the decision values of spans, as `score` does, then the first outputs' parts by place.
+
+        Parameters
+        ----------
+        folded, spans, reach
+            As `score` takes them.
+        n_placed : int
+            How many outputs are told by place, as PLACED says; there are at most eight outputs.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_spans, n_outputs + n_placed * len(PLACED))
+        """
+        out = np.empty((len(spans), len(self.scale) + n_placed * len(PLACED)), dtype=np.float32)
+        spans = np.ascontiguousarray(spans)
+        _score_placed(folded, spans, self._laid_out, self.scale, self.bias, _checked(reach), n_placed, out)
+        return out
 
     def take(self, first: int, last: int) -> Self:
         """Get the outputs from `first` to before `last` alone."""
@@ -347,5 +383,10 @@ class Linear:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], prefix: str) -> Self:
         """Get the models that `arrays` saved."""
-        table, scale, bias = (arrays[f"{prefix}_{name}"] for name in ("table", "scale", "bias"))
-        return cls(pad_outputs(table), scale, bias)
+        return cls(*(arrays[f"{prefix}_{name}"] for name in ("table", "scale", "bias")))
+
+
+def _checked(reach: int) -> int:
+    if not MAX_ORDER <= reach <= MAX_REACH:
+        raise ValueError(f"reach is {reach}; it may be from {MAX_ORDER} to {MAX_REACH}")
+    return reach

@@ -209,16 +209,14 @@ def fit_sents(
     scores = np.zeros((len(body), N_SCORES), dtype=np.float32)
     for fit, held in splits(fold):
         part = fit_stance(views, fit[known[fit]], target, weights)
-        scores[held] = score_sents(table.folded, spans[held], part.table, part.scale, part.bias)
+        scores[held] = score_sents(table, spans[held], part)
     linear = fit_stance(views, np.flatnonzero(known), target, weights)
 
     context = stance_features(table, body, scores)
     raw = cross_net(context, target, fold, known, weights, seed)
     scale = LogisticRegression().fit(raw[known, None], target[known], weights[known])
     model = SentModel(
-        table=linear.table,
-        scale=linear.scale,
-        bias=linear.bias,
+        ngrams=linear,
         stance=fit_net(context[known], target[known], weights[known], seed),
         glue=glue[1],
         glue_bins=glue[0],

@@ -24,7 +24,7 @@ from pipeline.clean import CleanConfig, make_clean
 from pipeline.config import Config
 from pipeline.doc import Doc, FloatArray, IntArray, code_points
 from pipeline.errors import ConfigError, ModelError
-from pipeline.kernels.ngrams import Points, fold_points, score_spans
+from pipeline.kernels.ngrams import Linear, Points, fold_points
 from pipeline.pipe import Pipeline, batches
 from pipeline.readers import READERS, read_piece
 from pipeline.readers.sources import list_input
@@ -46,7 +46,7 @@ from pipeline.training.labelled import Faults, LabelledDataError
 from pipeline.training.score import Figures
 from pipeline.weights import checksum, load_arrays, load_meta, save_meta
 
-KIND, VERSION, ARRAYS = "labels", 1, "labels.npz"
+KIND, VERSION, ARRAYS = "labels", 2, "labels.npz"
 BITS, REACH = 17, 160
 COST = 10.0
 MIN_EXAMPLES = 2
@@ -63,21 +63,19 @@ class OwnModel:
     ----------
     names : tuple of str
         The labels.
-    table, scale, bias : ndarray
-        N-gram weights, as `score_spans` takes them.
+    ngrams : Linear
+        A score for each of the names.
     mix : ndarray of float64, shape (n_names + 1, n_names)
         What the scores, and a last constant, count for each label's log-odds.
     """
 
     names: tuple[str, ...]
-    table: NDArray[np.int16]
-    scale: FloatArray
-    bias: FloatArray
+    ngrams: Linear
     mix: Matrix
 
     def probabilities(self, folded: Points, spans: IntArray) -> Matrix:
         """Probabilities of the labels of spans of cleaned, folded text: (n_spans, n_names)."""
-        return _soften(score_spans(folded, spans, self.table, self.scale, self.bias, REACH), self.mix)
+        return _soften(self.ngrams.score(folded, spans, REACH), self.mix)
 
     def predict(self, texts: Sequence[str]) -> tuple[list[str], Matrix]:
         """Label texts.
@@ -162,7 +160,7 @@ def fit_own(examples: Sequence[Example], seed: int, *, curve: bool = True) -> tu
     for fit, held in splits(fold):
         scores[held] = fit_ngrams(features[fit], targets[fit], COST).score(folded, spans[held], REACH)
     linear = fit_ngrams(features, targets, COST)
-    model = OwnModel(names, linear.table, linear.scale, linear.bias, _fit_mix(scores, gold, len(names)))
+    model = OwnModel(names, linear, _fit_mix(scores, gold, len(names)))
     judged = _judge(examples, names, _cross_mix(scores, gold, fold, len(names)))
     figures: Figures = {"how": f"cross-validation, {len(set(folds.values()))} folds of {unit}", "unit": unit}
     figures |= figures_of(judged)
@@ -255,7 +253,8 @@ def save_own(model: OwnModel, out: Path, about: Figures) -> Figures:
     """Write a model folder; `about` goes into `meta.json`."""
     out.mkdir(parents=True, exist_ok=True)
     drop_report(out)
-    np.savez_compressed(out / ARRAYS, table=model.table, scale=model.scale, bias=model.bias, mix=model.mix)
+    arrays: dict[str, Any] = {**model.ngrams.arrays("ngrams"), "mix": model.mix}
+    np.savez_compressed(out / ARRAYS, **arrays)
     meta = {"version": VERSION, "labels": list(model.names), **about}
     save_meta(out, KIND, meta)
     return meta
@@ -268,7 +267,7 @@ def load_own(folder: Path | str) -> OwnModel:
     if meta.get("version") != VERSION:
         raise ModelError(f"{folder} has version {meta.get('version')}, expected {VERSION}; train it anew")
     arrays: dict[str, Any] = load_arrays(folder / ARRAYS)
-    return OwnModel(tuple(meta["labels"]), *(arrays[name] for name in ("table", "scale", "bias", "mix")))
+    return OwnModel(tuple(meta["labels"]), Linear.from_arrays(arrays, "ngrams"), arrays["mix"])
 
 
 _CARD = """# Labels: {labels}
