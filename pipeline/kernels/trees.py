@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numba import njit
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from pipeline.doc import FloatArray
@@ -22,6 +24,8 @@ Blocks = NDArray[np.uint8]
 
 BLOCK = 256
 """Rows that are evaluated side by side."""
+LANES = 16
+"""Rows whose leaves are looked up at once: as many as a tree of depth four has leaves."""
 N_CELLS = 1024
 """Steps into which a feature's range is divided before cells share a code."""
 N_SPLITS, N_LEAVES = 7, 8
@@ -77,26 +81,36 @@ def fill_blocks(
     features: FloatArray, low: FloatArray, scale: FloatArray, codes: NDArray[np.uint8], blocks: Blocks, first: int
 ) -> None:
     """Write the codes of features into blocks; see `Bins`."""
-    top = np.float32(N_CELLS - 1)
+    one, top = np.float32(1), np.float32(N_CELLS - 1)
+    n_columns = features.shape[1]
+    cells = np.empty((BLOCK, n_columns), dtype=np.uint16)
     for b in range(len(blocks)):
-        n_rows = min(BLOCK, len(features) - b * BLOCK)
-        for j in range(features.shape[1]):  # a feature at a time: what is written lies side by side
+        rows = features[b * BLOCK : (b + 1) * BLOCK]
+        for at in range(len(rows)):  # a row at a time: many cells to a register
+            for j in range(n_columns):
+                value = rows[at, j]
+                cell = np.int32(min(max((value - low[j]) * scale[j] + one, one), top))
+                cells[at, j] = 0 if value <= OUTSIDE else cell
+        for j in range(n_columns):  # a feature at a time: what is written lies side by side
             codes_of, out = codes[j], blocks[b, first + j]
-            for at in range(n_rows):
-                value = features[b * BLOCK + at, j]
-                cell = min(max((value - low[j]) * scale[j] + np.float32(1), np.float32(1)), top)
-                out[at] = codes_of[0 if value <= OUTSIDE else np.int32(cell)]
+            for at in range(len(rows)):
+                out[at] = codes_of[cells[at, j]]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def take_rows(blocks: Blocks, rows: NDArray[np.int64]) -> Blocks:
     """Get the codes of some rows in blocks of their own."""
-    taken = np.zeros(((len(rows) + BLOCK - 1) // BLOCK, blocks.shape[1], BLOCK), dtype=np.uint8)
+    n_features = blocks.shape[1]
+    codes = blocks.ravel()
+    taken = np.zeros(((len(rows) + BLOCK - 1) // BLOCK, n_features, BLOCK), dtype=np.uint8)
+    places = np.empty(BLOCK, dtype=np.uint64)  # of the rows' first features
     for b in range(len(taken)):
         own = rows[b * BLOCK : (b + 1) * BLOCK]
-        for j in range(blocks.shape[1]):
+        for at in range(len(own)):
+            places[at] = own[at] // BLOCK * n_features * BLOCK + own[at] % BLOCK
+        for j in range(n_features):
             for at in range(len(own)):
-                taken[b, j, at] = blocks[own[at] // BLOCK, j, own[at] % BLOCK]
+                taken[b, j, at] = codes[places[at] + np.uint64(j * BLOCK)]
     return taken
 
 
@@ -149,7 +163,10 @@ class Forest:
         ndarray of float32, shape (n_rows, n_outputs)
         """
         sums = np.zeros((len(self.baseline), len(blocks), BLOCK), dtype=np.int32)
-        _evaluate(blocks, self.feature, self.threshold, self.leaves, self.top_feature, self.top_threshold, sums)
+        own = self.leaves.reshape(-1, LANES if len(self.top_feature) else N_LEAVES)
+        leaves = np.zeros((len(own), LANES), dtype=np.int16)  # in a tree of depth three, half of them are not used
+        leaves[:, : own.shape[1]] = own
+        _evaluate(blocks, self.feature, self.threshold, leaves, self.top_feature, self.top_threshold, sums)
         values = sums.reshape(len(self.baseline), -1)[:, :n_rows].T * self.scale + self.baseline
         return np.ascontiguousarray(values, dtype=np.float32)
 
@@ -166,23 +183,46 @@ class Forest:
 _NAMES = ("feature", "threshold", "leaves", "top_feature", "top_threshold", "scale", "baseline")
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _evaluate_part(block: Any, feature: Any, threshold: Any, leaves: Any, out: NDArray[np.int16]) -> None:
-    """Fill `out` with the leaf of every row of a block in a part."""
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _find_leaves(block: Any, feature: Any, threshold: Any, out: NDArray[np.uint8]) -> None:
+    """Fill `out` with the number of every row's leaf in a part."""
     f0, f1, f2, f3 = block[feature[0]], block[feature[1]], block[feature[2]], block[feature[3]]
     f4, f5, f6 = block[feature[4]], block[feature[5]], block[feature[6]]
     t0, t1, t2, t3 = threshold[0], threshold[1], threshold[2], threshold[3]
     t4, t5, t6 = threshold[4], threshold[5], threshold[6]
-    v0, v1, v2, v3 = leaves[0], leaves[1], leaves[2], leaves[3]
-    v4, v5, v6, v7 = leaves[4], leaves[5], leaves[6], leaves[7]
     for row in range(BLOCK):
-        a = v1 if f2[row] > t2 else v0
-        b = v3 if f3[row] > t3 else v2
-        c = v5 if f5[row] > t5 else v4
-        d = v7 if f6[row] > t6 else v6
+        a = np.uint8(1) if f2[row] > t2 else np.uint8(0)
+        b = np.uint8(3) if f3[row] > t3 else np.uint8(2)
+        c = np.uint8(5) if f5[row] > t5 else np.uint8(4)
+        d = np.uint8(7) if f6[row] > t6 else np.uint8(6)
         left = b if f1[row] > t1 else a
         right = d if f4[row] > t4 else c
         out[row] = right if f0[row] > t0 else left
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _add_leaves(_typing: Any, total: Any, leaves: Any, codes: Any, _first: Any) -> Any:
+    """Add the leaves with the `codes` of LANES rows, from `first` on, to `total`: LLVM finds the one instruction."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def point(k: int, kind: Any, first: Any) -> Any:
+            view = context.make_array(signature.args[k])(context, builder, arguments[k])
+            return builder.bitcast(builder.gep(view.data, [first]), kind.as_pointer())
+
+        number = ir.IntType(32)
+        wide, short, byte = (ir.VectorType(ir.IntType(bits), LANES) for bits in (32, 16, 8))
+        sums = point(0, wide, arguments[3])
+        table = builder.load(point(1, short, number(0)), align=2, typ=short)
+        rows = builder.load(point(2, byte, arguments[3]), align=1, typ=byte)
+        found = ir.Constant(short, ir.Undefined)
+        for lane in map(number, range(LANES)):
+            code = builder.zext(builder.extract_element(rows, lane), number)
+            found = builder.insert_element(found, builder.extract_element(table, code), lane)
+        added = builder.add(builder.load(sums, align=4, typ=wide), builder.sext(found, wide))
+        builder.store(added, sums, align=4)
+        return context.get_dummy_value()
+
+    return types.void(total, leaves, codes, types.int64), generate
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -195,25 +235,26 @@ def _evaluate(
     top_threshold: NDArray[np.uint8],
     sums: NDArray[np.int32],
 ) -> None:
-    """Add every row's leaves to `sums`, shape (n_outputs, n_blocks, BLOCK)."""
+    """Add every row's leaves, LANES in a tree, to `sums`, shape (n_outputs, n_blocks, BLOCK)."""
     is_deep = len(top_feature) > 0
-    n_trees = (len(top_feature) if is_deep else len(feature)) // len(sums)
-    left, right = np.empty(BLOCK, dtype=np.int16), np.empty(BLOCK, dtype=np.int16)
+    n_trees = len(leaves) // len(sums)
+    codes, right = np.empty(BLOCK, dtype=np.uint8), np.empty(BLOCK, dtype=np.uint8)
     for b in range(len(blocks)):
         block = blocks[b]
         for k in range(len(sums)):
             total = sums[k, b]
             for t in range(k * n_trees, (k + 1) * n_trees):
                 if is_deep:
-                    _evaluate_part(block, feature[2 * t], threshold[2 * t], leaves[2 * t], left)
-                    _evaluate_part(block, feature[2 * t + 1], threshold[2 * t + 1], leaves[2 * t + 1], right)
+                    _find_leaves(block, feature[2 * t], threshold[2 * t], codes)
+                    _find_leaves(block, feature[2 * t + 1], threshold[2 * t + 1], right)
                     values, limit = block[top_feature[t]], top_threshold[t]
                     for row in range(BLOCK):
-                        total[row] += right[row] if values[row] > limit else left[row]
+                        low, high = codes[row], right[row] + np.uint8(N_LEAVES)  # both, for a choice without a branch
+                        codes[row] = high if values[row] > limit else low
                 else:
-                    _evaluate_part(block, feature[t], threshold[t], leaves[t], left)
-                    for row in range(BLOCK):
-                        total[row] += left[row]
+                    _find_leaves(block, feature[t], threshold[t], codes)
+                for row in range(0, BLOCK, LANES):
+                    _add_leaves(total, leaves[t], codes, row)
 
 
 def _order(nodes: NDArray[Any], node: int, depth: int) -> tuple[list[tuple[int, int]], list[float]]:
