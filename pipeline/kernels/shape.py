@@ -218,12 +218,7 @@ POSITION_NAMES = (
 _PROSE_CHARS = 30  # a line of so many characters that ends like a sentence is taken for running text
 _BUCKETS = 1 << 13
 _SLOT = np.uint64(64 - 13)
-
-
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _pair_bucket(a: Any, b: Any) -> Any:
-    """The bucket of a pair of characters."""
-    return (((np.uint64(a) << np.uint64(21)) ^ np.uint64(b)) * np.uint64(0x9E3779B97F4A7C15)) >> _SLOT
+_N_MARKS = 1 << 10
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -233,9 +228,18 @@ def _fill_twins(points: Points, lines: IntArray, first: int, last: int, out: Flo
     while n_slots < 4 * (last - first):
         n_slots *= 2
     keys = np.zeros(n_slots, dtype=np.uint64)
-    tally = np.zeros(n_slots, dtype=np.int32)
-    slots = np.zeros(last - first, dtype=np.int64)
+    tally = np.zeros(n_slots + 1, dtype=np.int32)
+    tally[n_slots] = 1  # of lines that are like no other
+    slots = np.full(last - first, n_slots, dtype=np.int64)
+    marks = np.empty(last - first, dtype=np.int64)
+    n_marked = np.zeros(_N_MARKS, dtype=np.int32)
     for i in range(first, last):
+        start, end = lines[i, 0], lines[i, 1]
+        marks[i - first] = ((end - start) * 31 + points[start]) * 31 + points[end - 1] & (_N_MARKS - 1)
+        n_marked[marks[i - first]] += 1
+    for i in range(first, last):
+        if n_marked[marks[i - first]] == 1:
+            continue  # none is as long, with the same characters at both ends: it need not be read
         key = np.uint64(0x51)
         for j in range(lines[i, 0], lines[i, 1]):
             key = (key ^ np.uint64(points[j])) * np.uint64(0x9E3779B97F4A7C15)
@@ -253,30 +257,34 @@ def _fill_twins(points: Points, lines: IntArray, first: int, last: int, out: Flo
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _fill_cohesion(
-    points: Points, lines: IntArray, first: int, last: int, prose: NDArray[Any], seen: IntArray, out: FloatArray
+    points: Points, lines: IntArray, first: int, last: int, prose: NDArray[Any], seen: NDArray[Any], out: FloatArray
 ) -> None:
     """Which share of a line's character pairs stands elsewhere in the document, and in its running text.
 
-    `seen` has a row for each bucket of pairs: the latest line that has one, in how many lines of its document, and of
-    its running text, they stand. What was counted in earlier documents is told by the line, and never cleared.
+    `seen` has a number for each bucket of pairs: the latest line that has one, times 16, and four bits that say whether
+    they stand in one line of its document, in two, in one of its running text, in two. What was counted in earlier
+    documents is told by the line, and never cleared.
     """
+    start = lines[first, 0]
+    chars = points[start : lines[last - 1, 1]]
+    chars_after = chars[1:]
+    buckets = np.empty(len(chars), dtype=np.uint16)
+    for j in range(len(chars_after)):  # apart from what follows: many to a register
+        pair = (np.uint64(chars[j]) << np.uint64(21)) ^ np.uint64(chars_after[j])
+        buckets[j] = (pair * np.uint64(0x9E3779B97F4A7C15)) >> _SLOT
     for i in range(first, last):
-        for j in range(lines[i, 0], lines[i, 1] - 1):
-            known = seen[_pair_bucket(points[j], points[j + 1])]
-            if known[0] == i:
-                continue
-            if known[0] < first:
-                known[1], known[2] = 0, 0
-            known[0] = i
-            known[1] += 1
-            known[2] += prose[i]
+        kept = 0 if prose[i] else 12
+        for bucket in buckets[lines[i, 0] - start : lines[i, 1] - 1 - start]:
+            known = seen[bucket]
+            bits = known & 15 if known >= first << 4 else 0
+            fresh = i << 4 | (bits & kept) | ((bits << 1 | 5) & (15 - kept))
+            seen[bucket] = known if known >= i << 4 else fresh
     for i in range(first, last):
-        n, here, in_prose = 0, 0, 0
-        for j in range(lines[i, 0], min(lines[i, 1] - 1, lines[i, 0] + 60)):
-            known = seen[_pair_bucket(points[j], points[j + 1])]
-            n += 1
-            here += known[1] > 1
-            in_prose += known[2] > prose[i]
+        n, here, in_prose = min(lines[i, 1] - 1 - lines[i, 0], 60), 0, 0
+        begin = lines[i, 0] - start
+        for bucket in buckets[begin : begin + n]:
+            here += seen[bucket] >> 1 & 1
+            in_prose += seen[bucket] >> (2 + prose[i]) & 1
         out[i, 13] = here / n if n else -1.0
         out[i, 14] = in_prose / n if n else -1.0
 
@@ -349,7 +357,7 @@ def place_lines(points: Points, lines: IntArray, bounds: Bounds, ends_stop: Floa
     prose = np.zeros(len(lines), dtype=np.int64)
     for i in range(len(lines)):
         prose[i] = ends_stop[i] > 0 and lines[i, 1] - lines[i, 0] >= _PROSE_CHARS
-    seen = np.full((_BUCKETS, 4), -1, dtype=np.int32)  # the fourth number makes a row a power of two
+    seen = np.full(_BUCKETS, -1, dtype=np.int64)
     for d in range(len(bounds) - 1):
         first, last = bounds[d], bounds[d + 1]
         if first == last:
