@@ -102,17 +102,18 @@ def describe_spans(points: Points, spans: IntArray, classes: NDArray[np.uint8], 
         runs[:] = 0
         run, before, repeats = 0, -1, 0
         colon_at, first_piece = -1, n
-        for i in range(start, end):
-            c = class_of(points[i], classes)
+        own = points[start:end]
+        for i in range(n):
+            c = class_of(own[i], classes)
             counts[c] += 1
             run = run + 1 if c == before else 1
             runs[c] = max(runs[c], run)
             before = c
             if c == COLON and colon_at < 0:
-                colon_at = i - start
+                colon_at = i
             if (c == SPACE or c == BAR) and first_piece == n:
-                first_piece = i - start
-            if i > start and points[i] == points[i - 1]:
+                first_piece = i
+            if i > 0 and own[i] == own[i - 1]:
                 repeats += 1
         first, last = class_of(points[start], classes), class_of(points[end - 1], classes)
         f = out[s]
