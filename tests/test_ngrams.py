@@ -205,10 +205,10 @@ def test_context_adds_up_within_the_page():
 
 
 def test_the_longest_cue_counts_and_is_used_up():
-    keys, codes, lengths = build_cues({"say": ["说", "说明书"], "know": ["明"]})
+    keys, codes, parts = build_cues({"say": ["说", "说明书"], "know": ["明"]})
     points, spans = arrays(["他说明天来", "看说明书", "无"])
     out = np.empty((3, 4), np.float32)
-    count_cues(points, spans, keys, codes, lengths, 2, out)
+    count_cues(points, spans, keys, codes, parts, 2, out)
     assert out.tolist() == [[1, 1, 1, 2], [1, 0, 1, 99], [0, 0, 99, 99]]
 
 

@@ -46,11 +46,11 @@ CUES = {
 }
 """Words by what they do; the longest at a place counts."""
 
-_KEYS, _CODES, _LENGTHS = build_cues(CUES)
+_KEYS, _CODES, _PARTS = build_cues(CUES)
 
 
 def cues_of(table: Table, spans: IntArray) -> FloatArray:
     """Cues of sentences: (n_spans, 2 * len(CUES)), counts and then first places."""
     out = np.empty((len(spans), 2 * len(CUES)), dtype=np.float32)
-    count_cues(table.folded, np.ascontiguousarray(spans), _KEYS, _CODES, _LENGTHS, len(CUES), out)
+    count_cues(table.folded, np.ascontiguousarray(spans), _KEYS, _CODES, _PARTS, len(CUES), out)
     return out

@@ -14,20 +14,26 @@ from pipeline.doc import FloatArray, IntArray
 Points = NDArray[np.uint32]
 Keys = NDArray[np.uint64]
 Groups = NDArray[np.int8]
-Lengths = NDArray[np.uint8]
+Parts = NDArray[np.uint8]
 
 MAX_CHARS = 3
 _SLOTS = 4096
+_LAST = np.uint32(0xFFFF)  # no character; what is beyond the basic plane counts as this
+ALONE, BEGINS, BEGINS_LONGEST, FOLLOWS = 1, 2, 4, 8
+"""What a character does in cue words: is one; begins a longer one; begins one of three; stands second in one."""
 
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _slot(key: Any) -> Any:
-    """Where the search for a key begins."""
-    return np.int64((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(52))
+def _group_of(keys: Any, codes: Any, key: Any) -> Any:
+    """The number of a word's group; -1 if it is none."""
+    slot = np.int64((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(52))
+    while keys[slot] != 0 and keys[slot] != key:
+        slot = (slot + 1) & (_SLOTS - 1)
+    return codes[slot]
 
 
-def build_cues(groups: Mapping[str, Sequence[str]]) -> tuple[Keys, Groups, Lengths]:
-    """Get the hash table of cue words, and which characters begin one.
+def build_cues(groups: Mapping[str, Sequence[str]]) -> tuple[Keys, Groups, Parts]:
+    """Get the hash table of cue words, and what each character does in them.
 
     Parameters
     ----------
@@ -39,9 +45,9 @@ def build_cues(groups: Mapping[str, Sequence[str]]) -> tuple[Keys, Groups, Lengt
     keys : ndarray of uint64, shape (4096,)
         A word's code points, 21 bits each; 0 for an empty slot.
     codes : ndarray of int8, shape (4096,)
-        The number of the word's group.
-    lengths : ndarray of uint8, shape (65536,)
-        The code points of the longest word that begins with each character; 0 where none does.
+        The number of the word's group; -1 for an empty slot.
+    parts : ndarray of uint8, shape (65536,)
+        `ALONE`, `BEGINS`, `BEGINS_LONGEST` and `FOLLOWS` of each character, added up.
 
     Raises
     ------
@@ -49,7 +55,7 @@ def build_cues(groups: Mapping[str, Sequence[str]]) -> tuple[Keys, Groups, Lengt
         If a word is too long, or stands in two groups.
     """
     keys, codes = np.zeros(_SLOTS, dtype=np.uint64), np.full(_SLOTS, -1, dtype=np.int8)
-    lengths = np.zeros(1 << 16, dtype=np.uint8)
+    parts = np.zeros(1 << 16, dtype=np.uint8)
     for code, (name, words) in enumerate(groups.items()):
         for word in words:
             if not 1 <= len(word) <= MAX_CHARS:
@@ -61,13 +67,15 @@ def build_cues(groups: Mapping[str, Sequence[str]]) -> tuple[Keys, Groups, Lengt
             if keys[slot] == key:
                 raise ValueError(f"cue {word!r} of {name!r} stands in the list twice")
             keys[slot], codes[slot] = key, code
-            lengths[ord(word[0])] = max(lengths[ord(word[0])], len(word))
-    return keys, codes, lengths
+            parts[ord(word[0])] |= (ALONE, BEGINS, BEGINS | BEGINS_LONGEST)[len(word) - 1]
+            if len(word) > 1:
+                parts[ord(word[1])] |= FOLLOWS
+    return keys, codes, parts
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def count_cues(
-    points: Points, spans: IntArray, keys: Keys, codes: Groups, lengths: Lengths, n_groups: int, out: FloatArray
+    points: Points, spans: IntArray, keys: Keys, codes: Groups, parts: Parts, n_groups: int, out: FloatArray
 ) -> None:
     """Fill `out` with each span's cues; at every place the longest word counts, and its characters are used up.
 
@@ -76,30 +84,40 @@ def count_cues(
     points : ndarray of uint32, shape (n_chars,)
         Folded code points.
     spans : ndarray of int32, shape (n_spans, 2)
-    keys, codes, lengths : as `build_cues` gives them
+    keys, codes, parts : as `build_cues` gives them
     n_groups : int
     out : ndarray of float32, shape (n_spans, 2 * n_groups)
         How often each group occurs; then where it occurs first, in code points from the start, 99 for never.
     """
+    places = np.empty(len(points) + 1, dtype=np.int32)
     for s in range(len(spans)):
         f = out[s]
         f[:n_groups] = 0
         f[n_groups:] = 99
-        i = spans[s, 0]
-        while i < spans[s, 1]:
-            step = 1
-            longest = lengths[points[i]] if points[i] < len(lengths) else 0
-            for n in range(min(longest, spans[s, 1] - i), 0, -1):
-                key = np.uint64(0)
-                for j in range(n):
-                    key |= np.uint64(points[i + j]) << np.uint64(21 * j)
-                slot = _slot(key)
-                while keys[slot] != 0 and keys[slot] != key:
-                    slot = (slot + 1) & (_SLOTS - 1)
-                if keys[slot] == key:
-                    group = codes[slot]
-                    f[group] += 1
-                    f[n_groups + group] = min(f[n_groups + group], i - spans[s, 0])
-                    step = n
-                    break
-            i += step
+        own = points[spans[s, 0] : spans[s, 1]]
+        n_places, before = np.uint64(0), np.uint64(0)
+        for i in range(len(own)):  # without a branch: where a cue may begin can't be foreseen
+            part = np.uint64(parts[min(own[i], _LAST)])
+            places[n_places] = i - 1
+            n_places += (before | before >> np.uint64(1) & part >> np.uint64(3)) & np.uint64(1)
+            before = part
+        places[n_places] = len(own) - 1
+        n_places += before & np.uint64(1)
+        free = 0
+        for i in places[:n_places]:
+            if i < free:
+                continue
+            key, n, group = np.uint64(own[i]), 1, np.int8(-1)
+            part = parts[own[i]]
+            if part & BEGINS and i + 1 < len(own):
+                two = key | np.uint64(own[i + 1]) << np.uint64(21)
+                if part & BEGINS_LONGEST and i + 2 < len(own):
+                    group, n = _group_of(keys, codes, two | np.uint64(own[i + 2]) << np.uint64(42)), 3
+                if group < 0:
+                    group, n = _group_of(keys, codes, two), 2
+            if group < 0 and part & ALONE:
+                group, n = _group_of(keys, codes, key), 1
+            if group >= 0:
+                f[group] += 1
+                f[n_groups + group] = min(f[n_groups + group], i)
+                free = i + n
