@@ -14,6 +14,8 @@ from pipeline.doc import FloatArray
 
 LIMIT = np.float32(4.0)
 """A standardised feature is cut off there: what training hardly saw weighs no more than what it saw."""
+ROWS = 64
+"""Rows that are evaluated side by side: the processor's nearest cache holds their features."""
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -27,28 +29,36 @@ def _run(
     bias: Any,
     out: FloatArray,
 ) -> None:
-    """Fill `out` with every row's value: sums run in a fixed order, four features at a time."""
+    """Fill `out` with every row's value: sums run in a fixed order, four features at a time, many rows side by side."""
     n_features = features.shape[1]
-    values = np.empty(n_features, dtype=np.float32)
-    units = np.empty(len(hidden_bias), dtype=np.float32)
-    for i in range(len(features)):
+    n_fours = n_features // 4
+    weights = np.ascontiguousarray(hidden.T)
+    values = np.zeros((n_features, ROWS), dtype=np.float32)
+    units, totals = np.empty(ROWS, dtype=np.float32), np.empty(ROWS, dtype=np.float32)
+    for start in range(0, len(features), ROWS):
+        rows = features[start : start + ROWS]
+        for r in range(len(rows)):
+            for f in range(n_features):
+                values[f, r] = rows[r, f]
         for f in range(n_features):
-            values[f] = min(max((features[i, f] - mean[f]) * inverse[f], -LIMIT), LIMIT)
-        units[:] = hidden_bias
-        f = 0
-        while f + 4 <= n_features:  # the units are loaded and stored a quarter as often
-            a, b, c, d = values[f], values[f + 1], values[f + 2], values[f + 3]
-            of_a, of_b, of_c, of_d = hidden[f], hidden[f + 1], hidden[f + 2], hidden[f + 3]
-            for j in range(len(units)):
-                units[j] += a * of_a[j] + b * of_b[j] + c * of_c[j] + d * of_d[j]
-            f += 4
-        for rest in range(f, n_features):
-            for j in range(len(units)):
-                units[j] += values[rest] * hidden[rest, j]
-        total = bias
-        for j in range(len(units)):
-            total += max(units[j], np.float32(0)) * output[j]
-        out[i] = total
+            own = values[f]
+            for r in range(ROWS):
+                own[r] = min(max((own[r] - mean[f]) * inverse[f], -LIMIT), LIMIT)
+        totals[:] = bias
+        for j in range(len(weights)):
+            units[:] = hidden_bias[j]
+            of = weights[j]
+            for k in range(n_fours):  # the units are loaded and stored a quarter as often
+                four = values[4 * k : 4 * k + 4]
+                a, b, c, d = of[4 * k], of[4 * k + 1], of[4 * k + 2], of[4 * k + 3]
+                for r in range(ROWS):
+                    units[r] += four[0, r] * a + four[1, r] * b + four[2, r] * c + four[3, r] * d
+            for f in range(4 * n_fours, n_features):
+                for r in range(ROWS):
+                    units[r] += values[f, r] * of[f]
+            for r in range(ROWS):
+                totals[r] += max(units[r], np.float32(0)) * output[j]
+        out[start : start + ROWS] = totals[: len(rows)]
 
 
 @dataclass(frozen=True, eq=False)
