@@ -19,13 +19,13 @@ from pathlib import Path
 from opencc import OpenCC
 
 from pipeline.clean import CleanConfig, clean_doc
-from pipeline.clean.apply import repair
-from pipeline.clean.convert import convert, tell_script
-from pipeline.doc import Doc, code_points
+from pipeline.clean.convert import convert
+from pipeline.doc import Doc
 from pipeline.kernels.chars import to_text
 from pipeline.privacy import find_private
 
 ROOT = Path(__file__).parent.parent
+_PLAIN = CleanConfig(convert="none")
 
 
 def read_texts(path: Path, n_megabytes: float) -> list[str]:
@@ -44,11 +44,10 @@ def read_texts(path: Path, n_megabytes: float) -> list[str]:
 
 def to_simplified(text: str) -> str:
     """Convert as the clean stage does: look at the script, convert where it is not simplified."""
-    repaired = repair(code_points(text), None, {})
-    *_, traditional, simplified, _private = repaired.n_of
-    if tell_script(traditional, simplified) == "hans":
+    doc = clean_doc(Doc.from_text(text), _PLAIN)
+    if doc.meta["script"] == "hans":
         return text
-    return to_text(convert(repaired.points, "t2s"))
+    return to_text(convert(doc.points, "t2s"))
 
 
 def measure(jobs: dict[str, Callable[[str], object]], texts: list[str], repeat: int) -> Iterator[tuple[str, float]]:
@@ -75,7 +74,6 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
     t2s, s2t = OpenCC("t2s"), OpenCC("s2t")
-    plain = CleanConfig(convert="none")
     print(f"Python {platform.python_version()}, numba {version('numba')}, one thread; MB/s of CPU time")
     print("| text | clean | clean without conversion | private data | conversion | OpenCC | ratio |")
     print("|---|---|---|---|---|---|---|")
@@ -88,7 +86,7 @@ def main() -> None:
                 simplified = few
             jobs: dict[str, Callable[[str], object]] = {
                 "clean": lambda text: clean_doc(Doc.from_text(text)),
-                "plain": lambda text: clean_doc(Doc.from_text(text), plain),
+                "plain": lambda text: clean_doc(Doc.from_text(text), _PLAIN),
                 "private": find_private,
             }
             speed = dict(measure(jobs, simplified, arguments.repeat))

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.clean.apply import SKIPPABLE, add_counts, clean_classes, fold_batch, repair
+from pipeline.clean.apply import SKIPPABLE, add_counts, clean_classes, edit_text, fold_batch
 from pipeline.clean.convert import CONVERSIONS, convert, tell_language, tell_script
 from pipeline.clean.quotes import QUOTES, choose_quotes
-from pipeline.doc import Doc, IntArray, code_points, no_edits
+from pipeline.doc import Doc, IntArray, code_points
 from pipeline.errors import ConfigError
-from pipeline.kernels.chars import CodePoints, cut_sentences, edits_from_origin, find_closing_brackets, to_text
+from pipeline.kernels.chars import CodePoints, find_closing_brackets, to_text
+from pipeline.kernels.folding import edits_from_origin, origin_from_edits
 from pipeline.stage import Stage, stage
 from pipeline.tables import REPAIRS as CHAR_REPAIRS
 from pipeline.tables import read_rows
@@ -90,19 +91,20 @@ def split_glued(points: CodePoints, sents: IntArray) -> IntArray:
     return sents[np.argsort(sents[:, 0], kind="stable")]
 
 
-def _rewrite(
-    points: CodePoints, text: str, script: str, config: CleanConfig, counts: dict[str, int]
-) -> tuple[CodePoints, str]:
-    """Convert the script and the quotation marks of a Chinese text as the config says; its length stays."""
-    result = points
+def _rewrite(points: CodePoints, text: str, script: str, config: CleanConfig, counts: dict[str, int]) -> str | None:
+    """Convert the script and the quotation marks of a Chinese text as the config says; None if it stays as it is.
+
+    Its length stays.
+    """
+    result = text
     if config.convert != "none" and script != "hans":
-        result = convert(points, config.convert)
-        add_counts(counts, [("script", int(np.count_nonzero(result != points)))])
+        converted = convert(points, config.convert)
+        add_counts(counts, [("script", int(np.count_nonzero(converted != points)))])
+        points, result = converted, to_text(converted)
     if config.quotes != "keep":
-        before = result
-        result = code_points(choose_quotes(to_text(before), config.quotes))
-        add_counts(counts, [("quotes", int(np.count_nonzero(result != before)))])
-    return (points, text) if result is points or np.array_equal(result, points) else (result, to_text(result))
+        result = choose_quotes(result, config.quotes)
+        add_counts(counts, [("quotes", int(np.count_nonzero(code_points(result) != points)))])
+    return None if result == text else result
 
 
 _DEFAULT = CleanConfig()
@@ -121,51 +123,61 @@ def _is_rewritten(facts: dict[str, Any], config: CleanConfig) -> bool:
     return facts["lang"] == "zh" and (converts or config.quotes != "keep")
 
 
-def clean_doc(doc: Doc, config: CleanConfig = _DEFAULT) -> Doc:
-    """Clean one document; one without a visible character has an empty text and no sentence."""
-    counts: dict[str, int] = {}
-    facts: dict[str, Any] = {}
-    points, origin, n_of = repair(code_points(doc.source), None, counts, config.skip)
-    while True:
-        text = to_text(points) if counts or origin is not None else doc.source
-        current = _facts(n_of, text, counts)
-        facts = facts or current
-        if not _is_rewritten(current, config):
-            break
-        rewritten, text = _rewrite(points, text, current["script"], config, counts)
-        if rewritten is points:
-            break
-        # what was converted may be what a repair looks for, such as a reading of the simplified character
-        points, origin, n_of = repair(rewritten, origin, counts, config.skip)
-    edits = no_edits() if origin is None or not len(points) else edits_from_origin(origin)
-    sents = split_glued(points, cut_sentences(points, clean_classes()))
-    return doc.extend(text=text, points=points, edits=edits, meta={**doc.meta, **facts}, sents=sents)
-
-
 def clean_docs(docs: Sequence[Doc], config: CleanConfig = _DEFAULT) -> list[Doc]:
-    """Clean a batch: what single characters need in one pass over all of it, the rest document by document."""
-    starts = np.cumsum([0] + [len(doc.source) for doc in docs], dtype=np.int64)
-    batch = fold_batch(
-        code_points("".join([doc.source for doc in docs])), starts, config.skip, MAX_GLUED, _GLUED_FIRSTS
-    )
-    repaired = np.any(batch.repairs, axis=1)
-    done = []
-    for d, (doc, n_of) in enumerate(zip(docs, batch.n_of.tolist(), strict=True)):
-        counts: dict[str, int] = {}
-        if repaired[d]:
-            add_counts(counts, zip(CHAR_REPAIRS, batch.repairs[d].tolist(), strict=True))
-        points = batch.points[batch.bounds[d] : batch.bounds[d + 1] - 1]
-        text = to_text(points) if batch.is_changed[d] else doc.source
-        facts = _facts(n_of, text, counts)
-        if batch.signs[d] or _is_rewritten(facts, config):
-            done.append(clean_doc(doc, config))
-            continue
-        sents = batch.sents[batch.sent_bounds[d] : batch.sent_bounds[d + 1]]
-        if batch.has_bracket[d]:
-            sents = split_glued(points, sents.copy())
-        edits = batch.edits[batch.edit_bounds[d] : batch.edit_bounds[d + 1]]
-        done.append(doc.extend(text=text, points=points, edits=edits, meta={**doc.meta, **facts}, sents=sents))
+    """Clean a batch in rounds; a document without a visible character has an empty text and no sentence.
+
+    A round repairs the single characters of all texts in one pass. The few texts that this leaves with something to
+    edit, or to convert, are changed one by one and go through another round: what was changed may be what a repair
+    looks for, such as a reading of the simplified character.
+    """
+    done = list(docs)
+    counts: list[dict[str, int]] = [{} for _ in docs]
+    first_facts: dict[int, dict[str, Any]] = {}
+    origins: dict[int, IntArray] = {}
+    waiting = [(d, doc.source) for d, doc in enumerate(docs)]
+    while waiting:
+        batch = fold_batch([source for _, source in waiting], config.skip, MAX_GLUED, _GLUED_FIRSTS)
+        texts = to_text(batch.points)
+        ends, sent_ends, edit_ends = batch.bounds.tolist(), batch.sent_bounds.tolist(), batch.edit_bounds.tolist()
+        is_changed, has_bracket, signs = batch.is_changed.tolist(), batch.has_bracket.tolist(), batch.signs.tolist()
+        repairs, n_of = batch.repairs.tolist(), batch.n_of.tolist()
+        again = []
+        for i, (d, source) in enumerate(waiting):
+            doc, start, end = docs[d], ends[i], ends[i + 1] - 1
+            points = batch.points[start:end]
+            text = texts[start:end] if is_changed[i] else source
+            edits = batch.edits[edit_ends[i] : edit_ends[i + 1]]
+            add_counts(counts[d], zip(CHAR_REPAIRS, repairs[i], strict=True))
+            if d in origins:
+                origins[d] = origins[d][origin_from_edits(edits, len(text))]
+            if signs[i]:
+                edited, moved = edit_text(text, counts[d], signs[i], config.skip)
+                if moved is not None:
+                    origins[d] = (origins[d] if d in origins else origin_from_edits(edits, len(text)))[moved]
+                    again.append((d, edited))
+                    continue
+            facts = _facts(n_of[i], text, counts[d])
+            if _is_rewritten(facts, config):
+                first_facts.setdefault(d, facts)
+                rewritten = _rewrite(points, text, facts["script"], config, counts[d])
+                if rewritten is not None:
+                    origins.setdefault(d, origin_from_edits(edits, len(text)))
+                    again.append((d, rewritten))
+                    continue
+            sents = batch.sents[sent_ends[i] : sent_ends[i + 1]]
+            if has_bracket[i]:
+                sents = split_glued(points, sents.copy())
+            if d in origins:
+                edits = edits_from_origin(origins[d])
+            meta = {**doc.meta, **first_facts.get(d, facts)}
+            done[d] = doc.extend(text=text, points=points, edits=edits, meta=meta, sents=sents)
+        waiting = again
     return done
+
+
+def clean_doc(doc: Doc, config: CleanConfig = _DEFAULT) -> Doc:
+    """Clean one document; see `clean_docs`."""
+    return clean_docs([doc], config)[0]
 
 
 @stage("clean", requires=["source"], assigns=["text", "edits", "sents"])

@@ -1,10 +1,9 @@
-"""Repair a text until nothing is left to repair: single characters in one pass, then what their signs ask for."""
+"""Repairs applied: single characters in one pass over a batch, then to each text what its signs ask for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,8 @@ from pipeline.clean.disguise import split_chars
 from pipeline.clean.edits import apply_edits
 from pipeline.clean.repairs import REPAIRS, latin_twins
 from pipeline.doc import IntArray, code_points
-from pipeline.kernels.chars import Batch, CodePoints, clean_batch, fold, survey, to_text
+from pipeline.kernels.chars import CodePoints
+from pipeline.kernels.folding import Batch, clean_batch
 from pipeline.tables import N_CODE_POINTS, PART_LEFT, PART_RIGHT, TWIN, char_folds
 from pipeline.tables import REPAIRS as CHAR_REPAIRS
 
@@ -51,70 +51,42 @@ def _folds(skip: tuple[str, ...]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
     return target, repair
 
 
-def fold_batch(
-    points: CodePoints, starts: NDArray[np.int64], skip: tuple[str, ...], max_bracket: int, firsts: CodePoints
-) -> Batch:
+def fold_batch(texts: Sequence[str], skip: tuple[str, ...], max_bracket: int, firsts: CodePoints) -> Batch:
     """Repair single characters in the texts of a batch, and cut their sentences; see `clean_batch`."""
+    starts = np.cumsum([0, *map(len, texts)], dtype=np.int64)
     tables = (*_folds(skip), clean_classes(), _pairs())
-    batch: Batch = clean_batch(points, starts, *tables, len(CHAR_REPAIRS), max_bracket, firsts)
+    batch: Batch = clean_batch(code_points("".join(texts)), starts, *tables, len(CHAR_REPAIRS), max_bracket, firsts)
     return batch
 
 
-class Repaired(NamedTuple):
-    """A repaired text.
+def edit_text(text: str, counts: dict[str, int], signs: int, skip: tuple[str, ...]) -> tuple[str, IntArray | None]:
+    """Apply the repairs whose signs are there, one after the other.
 
     Parameters
     ----------
-    points : ndarray of uint32, shape (n,)
-    origin : ndarray of int32, shape (n + 1,)
-        Where each character starts in the source; the last is the source's length. None: nothing moved.
-    n_of : list of int
-        Characters in each class, as `survey` counts them.
-    """
-
-    points: CodePoints
-    origin: IntArray | None
-    n_of: list[int]
-
-
-def repair(points: CodePoints, origin: IntArray | None, counts: dict[str, int], skip: tuple[str, ...] = ()) -> Repaired:
-    """Repair a text until nothing is left to repair.
-
-    Parameters
-    ----------
-    points : ndarray of uint32, shape (n,)
-    origin : ndarray of int32, shape (n + 1,)
-        As `Repaired` has it.
+    text : str
+        Folded text.
     counts : dict of str to int
         How often each repair was made; added to.
+    signs : int
+        As `survey` gives them.
     skip : tuple of str
         Repairs to leave out.
+
+    Returns
+    -------
+    text : str
+    origin : ndarray of int32, shape (n + 1,)
+        Where each character came from in `text`; the last is its length. None: there was nothing to repair.
     """
-    while True:
-        n_before = len(points)
-        points, folded_origin, folded_counts = fold(points, *_folds(skip), clean_classes(), len(CHAR_REPAIRS))
-        if folded_counts.any():
-            add_counts(counts, zip(CHAR_REPAIRS, folded_counts.tolist(), strict=True))
-        if len(points) != n_before:
-            origin = folded_origin if origin is None else origin[folded_origin]
-        n_of, signs = survey(points, clean_classes(), _pairs())
-        edited = _edit(points, origin, counts, signs, skip) if signs else None
-        if edited is None:
-            return Repaired(points, origin, n_of.tolist())
-        points, origin = edited
-
-
-def _edit(
-    points: CodePoints, origin: IntArray | None, counts: dict[str, int], signs: int, skip: tuple[str, ...]
-) -> tuple[CodePoints, IntArray] | None:
-    """Apply the repairs whose signs are there, one after the other; None if they leave the text as it is."""
-    text, n_before = to_text(points), sum(counts.values())
-    known = np.arange(len(points) + 1, dtype=np.int32) if origin is None else origin
+    origin = None
     for name, (sign, find) in REPAIRS.items():
-        if signs & sign and name not in skip:
-            text, known, n_edits = apply_edits(text, known, find(text))
-            add_counts(counts, [(name, n_edits)])
-    return (code_points(text), known) if sum(counts.values()) > n_before else None
+        edits = list(find(text)) if signs & sign and name not in skip else []
+        if edits:
+            known = np.arange(len(text) + 1, dtype=np.int32) if origin is None else origin
+            text, origin = apply_edits(text, known, edits)
+            add_counts(counts, [(name, len(edits))])
+    return text, origin
 
 
 def add_counts(counts: dict[str, int], more: Iterable[tuple[str, int]]) -> None:

@@ -18,7 +18,7 @@ class Edit(NamedTuple):
     replacement: str
 
 
-def apply_edits(text: str, origin: IntArray, edits: Iterable[Edit]) -> tuple[str, IntArray, int]:
+def apply_edits(text: str, origin: IntArray, edits: Iterable[Edit]) -> tuple[str, IntArray]:
     """Apply ascending, disjoint edits, and carry the origin of every character along.
 
     Parameters
@@ -32,24 +32,20 @@ def apply_edits(text: str, origin: IntArray, edits: Iterable[Edit]) -> tuple[str
     -------
     text : str
     origin : ndarray of int32, shape (len(text) + 1,)
-    n_edits : int
 
     Examples
     --------
-    >>> text, origin, n = apply_edits("a&lt;b", np.arange(7, dtype=np.int32), [Edit(1, 5, "<")])
-    >>> text, origin.tolist(), n
-    ('a<b', [0, 1, 5, 6], 1)
+    >>> text, origin = apply_edits("a&lt;b", np.arange(7, dtype=np.int32), [Edit(1, 5, "<")])
+    >>> text, origin.tolist()
+    ('a<b', [0, 1, 5, 6])
     """
-    pieces, origins, at, n_edits = [], [], 0, 0
+    pieces, origins, at = [], [], 0
     for start, end, replacement in edits:
         pieces += [text[at:start], replacement]
         origins.append(origin[at:start])
         if replacement:
             origins.append(origin[start + np.minimum(np.arange(len(replacement)), end - start)])
         at = end
-        n_edits += 1
-    if not n_edits:
-        return text, origin, 0
     pieces.append(text[at:])
     origins.append(origin[at:])
-    return "".join(pieces), np.concatenate(origins).astype(np.int32), n_edits
+    return "".join(pieces), np.concatenate(origins).astype(np.int32)

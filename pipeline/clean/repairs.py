@@ -17,7 +17,7 @@ from typing import NamedTuple
 from pipeline.clean.disguise import drop_pinyin, join_parts
 from pipeline.clean.edits import Edit
 from pipeline.clean.layout import HAN, join_spaced_han, join_wrapped
-from pipeline.kernels.chars import AMPERSAND, BRACKETED, PARTED, REPEATED, SPACED, TWINNED, WRAPPED
+from pipeline.kernels.signs import AMPERSAND, BRACKETED, PARTED, REPEATED, SPACED, TWINNED, WRAPPED
 from pipeline.tables import read_rows
 
 _ENTITY = re.compile(r"&(?:amp;)*(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
