@@ -71,16 +71,17 @@ def _hash_pairs(points: CodePoints) -> CodePoints:
     return (points[:-1] * np.uint32(0x9E3779B1) ^ points[1:] * np.uint32(0x85EBCA6B)) >> np.uint32(12)
 
 
-def _find_phrases(text: str, table: PhraseTable, free: NDArray[np.bool_], pairs: CodePoints) -> list[tuple[int, str]]:
-    """Find the phrases to replace: longest first, then leftmost, never overlapping."""
+def _find_phrases(text: str, table: PhraseTable, free: bytearray, pairs: CodePoints) -> list[tuple[int, str]]:
+    """Find the phrases to replace, and mark their places as taken: longest first, then leftmost, never overlapping."""
     found: list[tuple[int, str]] = []
-    for start in np.flatnonzero(table.openings[pairs] & free[:-1]).tolist():
+    for start in np.flatnonzero(table.openings[pairs]).tolist():
         found.extend((start, key) for key in table.by_first.get(text[start], ()) if text.startswith(key, start))
     found.sort(key=lambda match: (-len(match[1]), match[0]))
     kept = []
     for start, key in found:
-        if free[start : start + len(key)].all():
-            free[start : start + len(key)] = False
+        end = start + len(key)
+        if free.find(0, start, end) < 0:
+            free[start:end] = bytes(len(key))
             kept.append((start, key))
     return kept
 
@@ -109,12 +110,13 @@ def convert(points: CodePoints, conversion: str) -> CodePoints:
     """
     for group in load_conversion(conversion):
         text, pairs = to_text(points), _hash_pairs(points)
-        free = np.ones(len(points), dtype=np.bool_)
+        marks = bytearray(b"\x01") * len(points)
+        free = np.frombuffer(marks, dtype=np.bool_)
         result = points.copy()
         for table in group:
-            for start, key in _find_phrases(text, table, free, pairs) if table.phrases else ():
+            for start, key in _find_phrases(text, table, marks, pairs) if table.phrases else ():
                 result[start : start + len(key)] = code_points(table.phrases[key])
-            result[free] = table.chars[points[free]]
+            np.copyto(result, table.chars[points], where=free)
             free &= result == points
         points = result
     return points

@@ -16,7 +16,9 @@ from pipeline.clean.edits import Edit
 from pipeline.clean.layout import HAN
 from pipeline.tables import read_rows
 
-_GLOSS = re.compile(f"(?<=[{HAN}])(?:[（(]([^\\W\\d_A-Z]{{1,6}})[）)]|[【\\[]([^\\W\\d_A-Z]{{1,6}})[】\\]])")
+_SYLLABLE = "([^\\W\\d_A-Z]{1,6})"
+# a bracket comes first: what begins with a set of few characters is found fast
+_GLOSS = re.compile(f"[（(【\\[](?:(?<=[{HAN}][（(]){_SYLLABLE}[）)]|(?<=[{HAN}][【\\[]){_SYLLABLE}[】\\]])")
 _TONES = {ord(accent): None for accent in "\u0300\u0301\u0304\u030c"}
 
 
