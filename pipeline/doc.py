@@ -170,8 +170,8 @@ class Doc:
 
         With a new text may come its `points`, where they are at hand.
         """
-        if unknown := layers.keys() - _LAYERS:
-            raise TypeError(f"a document has no layer {', '.join(sorted(unknown))}")
+        if not _LAYERS.issuperset(layers):
+            raise TypeError(f"a document has no layer {', '.join(sorted(layers.keys() - _LAYERS))}")
         fresh = object.__new__(type(self))
         fresh.__dict__.update(self.__dict__)
         if "text" in layers:

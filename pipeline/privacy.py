@@ -10,6 +10,7 @@ licences and the accounts that publish to everybody.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -19,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.doc import Coded, Doc, IntArray, code_points, join_points
+from pipeline.doc import Coded, Doc, IntArray, code_points
 from pipeline.errors import ConfigError
 from pipeline.kernels.chars import CodePoints
-from pipeline.kernels.runs import AT_SIGN, CUE, DIGIT, LATIN_CUE, NUMBER_CUE, SEPARATOR, find_runs
+from pipeline.kernels.runs import AT_SIGN, CUE, DIGIT, LATIN_CUE, MIN_PLAIN, NUMBER_CUE, SEPARATOR, find_runs
 from pipeline.stage import Stage, stage
 from pipeline.tables import N_CODE_POINTS
 
@@ -85,7 +86,8 @@ _IN_ADDRESS = re.compile(r"//\S*$|@$|(?:ssh|scp|sftp|rsync) (?:[!-~]+ ){0,3}$")
 
 def _find_email(text: str, at: int) -> Private | None:
     """Get the address around an @; none in a URL, a file name, a shell prompt or a placeholder."""
-    local, domain = _LOCAL.search(text, max(0, at - 64), at), _DOMAIN.match(text, at + 1)
+    domain = _DOMAIN.match(text, at + 1)  # first, for most @ stand before a name
+    local = domain and _LOCAL.search(text, max(0, at - 64), at)
     if not local or not domain or local.group() == "git":
         return None
     if _FILE.fullmatch(domain[1]) or _PLACEHOLDER.search(domain.group()):
@@ -247,10 +249,12 @@ def _find(text: str, runs: IntArray) -> list[Private]:
     for start, end, shape in rows:
         if shape == AT_SIGN or start in inside:
             continue
+        spans: list[Private | None]
         if shape == CUE:
             spans = [_find_id(text, start, end)]
         else:
-            spans = list(_find_numbers(text, start, end)) or [_find_announced(text, start, end, last)]
+            spans = [*_find_numbers(text, start, end)] if end - start >= MIN_PLAIN else []
+            spans = spans or [_find_announced(text, start, end, last)]
         for span in spans:
             if span and (last is None or span.start >= last.end):
                 last = span
@@ -294,11 +298,13 @@ def clip_to_sentences(found: Sequence[Private], sents: IntArray) -> list[Private
     sents : ndarray of int32, shape (n_sents, 2)
         Half-open, ascending, disjoint.
     """
-    if not found or not len(sents):
-        return []
-    rows = np.searchsorted(sents[:, 0], [span.start for span in found], side="right") - 1
-    ends = np.where(rows >= 0, sents[rows, 1], 0).tolist()
-    return [span._replace(end=min(span.end, end)) for span, end in zip(found, ends, strict=True) if span.start < end]
+    starts, clipped = sents[:, 0], []
+    for span in found:
+        row = bisect_right(starts, span.start) - 1
+        end = int(sents[row, 1]) if row >= 0 else 0
+        if span.start < end:
+            clipped.append(span if span.end <= end else span._replace(end=end))
+    return clipped
 
 
 MODES = ("mark", "mask")
@@ -326,24 +332,15 @@ _NO_TYPES = Coded.encode([], TYPES)
 
 
 def mark_private(docs: Sequence[Doc], mode: str) -> list[Doc]:
-    """Get documents with their private spans; in mode ``mask`` the writer is told to hide them.
-
-    One cheap pass over the batch finds where to look closely.
-    """
-    points, starts = join_points(docs)
-    runs = find_runs(points, _shapes(), MIN_DIGITS, MIN_ID)
-    bounds = np.searchsorted(runs[:, 0], starts).tolist()
+    """Get documents with their private spans; in mode ``mask`` the writer is told to hide them."""
     marked = []
-    for d, doc in enumerate(docs):
-        found: list[Private] = []
-        if bounds[d] < bounds[d + 1] and doc.sents is not None:
-            own = runs[bounds[d] : bounds[d + 1]] - np.array([starts[d], starts[d], 0], dtype=np.int32)
-            found = clip_to_sentences(_find(doc.text, own), doc.sents)
+    for doc in docs:
+        found = [] if doc.sents is None else clip_to_sentences(find_private(doc.text, doc.points), doc.sents)
         if not found:
             marked.append(doc.extend(pii=_NO_SPANS, pii_types=_NO_TYPES))
             continue
         spans = np.array([(span.start, span.end) for span in found], dtype=np.int32)
-        types = Coded.encode([span.type for span in found], TYPES)
+        types = Coded(np.array([TYPES.index(span.type) for span in found], dtype=np.int16), TYPES)
         marked.append(doc.extend(pii=spans, pii_types=types, meta={**doc.meta, "mask": mode == "mask"}))
     return marked
 
