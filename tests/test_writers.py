@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.doc import KINDS, LABELS, ROLES, Coded, Doc, code_points
 from pipeline.errors import InputRejectedError
 from pipeline.interchange import doc_from_json, doc_to_json
-from pipeline.kernels.columns import string_column
+from pipeline.kernels.columns import string_column, to_utf8
 from pipeline.writers import ShardWriter
 from pipeline.writers.columns import SENTENCES, make_tables
 from pipeline.writers.jsonl import to_json_lines
@@ -126,7 +126,7 @@ def test_no_documents_make_empty_tables() -> None:
 def test_string_column_equals_the_strings(texts: list[str]) -> None:
     ends = np.cumsum([0, *map(len, texts)])
     spans = np.stack([ends[:-1], ends[1:]], axis=1).astype(np.int64)
-    assert string_column(code_points("".join(texts)), spans).to_pylist() == texts
+    assert string_column(*to_utf8(code_points("".join(texts)), spans)).to_pylist() == texts
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))

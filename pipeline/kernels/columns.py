@@ -5,75 +5,100 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 from numba import njit
+from numba.cpython.unicode import _get_code_point
 from numpy.typing import NDArray
 
 from pipeline.kernels.chars import CodePoints, IntArray
 from pipeline.tables import INVISIBLE
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _utf8_lengths(points: CodePoints, spans: NDArray[np.int64]) -> NDArray[np.int64]:
-    offsets = np.zeros(len(spans) + 1, dtype=np.int64)
-    for i in range(len(spans)):
-        n = 0
-        for j in range(spans[i, 0], spans[i, 1]):
-            point = points[j]
-            n += 1 if point < 0x80 else 2 if point < 0x800 else 3 if point < 0x10000 else 4
-        offsets[i + 1] = offsets[i] + n
-    return offsets
+Bytes = NDArray[np.uint8]
+Offsets = NDArray[np.int64]
+
+SLACK = 16
+"""Bytes that a buffer needs behind what `copy_bytes` copies, and where it copies to: it moves so many at a time."""
+
+_SIX_BITS, _LEAD_3, _LEAD_4 = np.uint32(0x3F), np.uint32(0x8080E0), np.uint32(0x808080F0)
+_6, _8, _12, _16, _18, _24 = (np.uint32(n_bits) for n_bits in (6, 8, 12, 16, 18, 24))
+_FILL = np.uint64(SLACK - 1)
+_ONE, _TWO, _THREE, _FOUR = (np.uint64(n_bytes) for n_bytes in (1, 2, 3, 4))
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _utf8_bytes(points: CodePoints, spans: NDArray[np.int64], n_bytes: int) -> NDArray[np.uint8]:
-    data = np.empty(n_bytes, dtype=np.uint8)
-    at = 0
-    for i in range(len(spans)):
-        for j in range(spans[i, 0], spans[i, 1]):
-            point = points[j]
-            if point < 0x80:
-                data[at] = point
-                at += 1
-            elif point < 0x800:
-                data[at] = 0xC0 | point >> 6
-                data[at + 1] = 0x80 | point & 0x3F
-                at += 2
-            elif point < 0x10000:
-                data[at] = 0xE0 | point >> 12
-                data[at + 1] = 0x80 | point >> 6 & 0x3F
-                data[at + 2] = 0x80 | point & 0x3F
-                at += 3
-            else:
-                data[at] = 0xF0 | point >> 18
-                data[at + 1] = 0x80 | point >> 12 & 0x3F
-                data[at + 2] = 0x80 | point >> 6 & 0x3F
-                data[at + 3] = 0x80 | point & 0x3F
-                at += 4
-    return data
+def to_utf8(points: CodePoints, spans: Offsets) -> tuple[Bytes, Offsets]:
+    """Write spans of text as UTF-8, one behind the other; lone surrogates as other characters.
 
-
-def string_column(points: CodePoints, spans: NDArray[np.int64]) -> pa.Array:
-    """Get the texts of spans as a column of large strings.
+    Indices are unsigned and integers have 32 bits: so a character of three bytes is one store, and nothing is checked.
 
     Parameters
     ----------
     points : ndarray of uint32, shape (n_chars,)
-        No lone surrogates.
     spans : ndarray of int64, shape (n, 2)
         Half-open.
 
     Returns
     -------
-    pyarrow.LargeStringArray of length n
+    data : ndarray of uint8
+        With `SLACK` behind it, at least.
+    offsets : ndarray of int64, shape (n + 1,)
     """
-    offsets = _utf8_lengths(points, spans)
-    data = _utf8_bytes(points, spans, int(offsets[-1]))
-    return pa.LargeStringArray.from_buffers(len(spans), pa.py_buffer(offsets), pa.py_buffer(data))
+    offsets = np.zeros(len(spans) + 1, dtype=np.int64)
+    n_chars = 0
+    for i in range(len(spans)):
+        n_chars += spans[i, 1] - spans[i, 0]
+    data = np.empty(4 * n_chars + SLACK, dtype=np.uint8)
+    at = np.uint64(0)
+    for i in range(len(spans)):
+        for j in range(np.uint64(spans[i, 0]), np.uint64(spans[i, 1])):
+            point = points[j]
+            if point < 0x80:
+                data[at] = point
+                at += _ONE
+            elif point < 0x800:
+                data[at] = 0xC0 | point >> 6
+                data[at + _ONE] = 0x80 | point & 0x3F
+                at += _TWO
+            else:
+                last, middle = point & _SIX_BITS, point >> _6 & _SIX_BITS
+                word = np.uint32(_LEAD_3 | point >> _12 | middle << _8 | last << _16)
+                n = _THREE
+                if point >= 0x10000:
+                    word = np.uint32(
+                        _LEAD_4 | point >> _18 | (point >> _12 & _SIX_BITS) << _8 | middle << _16 | last << _24
+                    )
+                    n = _FOUR
+                data[at] = word
+                data[at + _ONE] = word >> _8
+                data[at + _TWO] = word >> _16
+                data[at + _THREE] = word >> _24
+                at += n
+        offsets[i + 1] = at
+    return data, offsets
+
+
+def string_column(data: Bytes, offsets: Offsets) -> pa.Array:
+    """Get a column of large strings from what `to_utf8` wrote."""
+    return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def copy_bytes(target: Bytes, at: np.uint64, source: Bytes, start: int, end: int) -> np.uint64:
+    """Copy a range of bytes, and up to `SLACK` more, for whole vectors go faster; get where it ends in `target`."""
+    first, n_bytes = np.uint64(start), np.uint64(end - start)
+    for i in range((n_bytes + _FILL) & ~_FILL):
+        target[at + i] = source[first + i]
+    return at + n_bytes
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def join_bodies(
-    points: CodePoints, sents: NDArray[np.int64], sent_bounds: NDArray[np.int64], keep: NDArray[np.bool_]
-) -> tuple[CodePoints, NDArray[np.int64]]:
+    points: CodePoints,
+    sents: Offsets,
+    sent_bounds: Offsets,
+    keep: NDArray[np.bool_],
+    data: Bytes,
+    offsets: Offsets,
+) -> tuple[Bytes, Offsets, IntArray]:
     """Join the sentences of each document that are kept: paragraphs by newline, sentences of a line as they stood.
 
     Parameters
@@ -83,24 +108,28 @@ def join_bodies(
     sents : ndarray of int64, shape (n_sents, 2)
     sent_bounds : ndarray of int64, shape (n_docs + 1,)
     keep : ndarray of bool, shape (n_sents,)
+    data, offsets
+        What `to_utf8` makes of the sentences.
 
     Returns
     -------
-    joined : ndarray of uint32
-    spans : ndarray of int64, shape (n_docs, 2)
-        Where each document's text stands in it.
+    data : ndarray of uint8
+        The documents, in UTF-8.
+    offsets : ndarray of int64, shape (n_docs + 1,)
+    n_chars : ndarray of int32, shape (n_docs,)
+        Their code points.
     """
     n_docs = len(sent_bounds) - 1
-    joined = np.empty(len(points) + len(sents), dtype=np.uint32)
-    spans = np.empty((n_docs, 2), dtype=np.int64)
-    n = 0
+    joined = np.empty(offsets[-1] + len(sents) + SLACK, dtype=np.uint8)
+    starts = np.zeros(n_docs + 1, dtype=np.int64)
+    n_chars = np.zeros(n_docs, dtype=np.int32)
+    n = np.uint64(0)
     for d in range(n_docs):
-        first = n
         at = 0  # where the last kept sentence ended
         for i in range(sent_bounds[d], sent_bounds[d + 1]):
             if not keep[i]:
                 continue
-            if n > first:
+            if n_chars[d]:
                 gap = 0
                 for j in range(at, sents[i, 0]):
                     if points[j] == 0x0A:
@@ -109,13 +138,13 @@ def join_bodies(
                         gap = 0x20
                 if gap:
                     joined[n] = gap
-                    n += 1
-            for j in range(sents[i, 0], sents[i, 1]):
-                joined[n] = points[j]
-                n += 1
+                    n += _ONE
+                    n_chars[d] += 1
+            n = copy_bytes(joined, n, data, offsets[i], offsets[i + 1])
             at = sents[i, 1]
-        spans[d, 0], spans[d, 1] = first, n
-    return joined[:n].copy(), spans
+            n_chars[d] += at - sents[i, 0]
+        starts[d + 1] = n
+    return joined, starts, n_chars
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -137,13 +166,13 @@ def _source_starts(sents: IntArray, edits: IntArray) -> IntArray:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def visible_spans(points: CodePoints, sents: IntArray, edits: IntArray, classes: NDArray[np.uint16]) -> IntArray:
+def visible_spans(source: str, sents: IntArray, edits: IntArray, classes: NDArray[np.uint16]) -> IntArray:
     """Cut a source at the starts of its sentences; a span begins and ends with a visible character.
 
     Parameters
     ----------
-    points : ndarray of uint32, shape (n_chars,)
-        The source.
+    source : str
+        Only a few of its characters are looked at.
     sents : ndarray of int32, shape (n_sents, 2)
         In the cleaned text, ascending; the first sentence takes all of the source before it, too.
     edits : ndarray of int32, shape (n_edits, 4)
@@ -159,10 +188,10 @@ def visible_spans(points: CodePoints, sents: IntArray, edits: IntArray, classes:
     spans = np.empty((len(starts), 2), dtype=np.int32)
     for s in range(len(starts)):
         first = 0 if s == 0 else starts[s]
-        last = starts[s + 1] if s + 1 < len(starts) else len(points)
-        while first < last and classes[points[first]] & INVISIBLE:
+        last = starts[s + 1] if s + 1 < len(starts) else len(source)
+        while first < last and classes[_get_code_point(source, first)] & INVISIBLE:
             first += 1
-        while last > first and classes[points[last - 1]] & INVISIBLE:
+        while last > first and classes[_get_code_point(source, last - 1)] & INVISIBLE:
             last -= 1
         spans[s, 0], spans[s, 1] = first, last
     return spans

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.doc import Doc
-from pipeline.writers.columns import DOCUMENTS, SENTENCES, Tables, make_tables
+from pipeline.writers.columns import CODED_SENTENCES, DOCUMENTS, Tables, make_tables
 from pipeline.writers.jsonl import to_json_lines
 
 FORMATS = ("parquet", "jsonl")
@@ -30,10 +31,25 @@ class TableFile(Protocol):
 
 
 class ParquetFile:
-    """A Parquet file; every `write` is a row group."""
+    """A Parquet file; every `write` is a row group.
+
+    Coded strings are read back as plain ones. Where there are such, they alone get a dictionary: in a table with
+    millions of short rows, one of the other columns would cost time and save nothing.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd", store_schema=True)
+        coded = [column.name for column in schema if pa.types.is_dictionary(column.type)]
+        plain = [c.with_type(c.type.value_type) if c.name in coded else c for c in schema]
+        self._writer = pq.ParquetWriter(
+            path,
+            schema,
+            compression="zstd",
+            use_dictionary=coded or True,
+            column_encoding={name: "DELTA_BINARY_PACKED" for name in ("start", "end") if coded} or None,
+            write_statistics=["doc_id"],  # every row group holds all sorts of anything else
+            store_schema=False,
+        )
+        self._writer.add_key_value_metadata({"ARROW:schema": base64.b64encode(pa.schema(plain).serialize()).decode()})
 
     def write(self, rows: pa.Table) -> None:
         """Append a row group."""
@@ -90,7 +106,7 @@ class ShardWriter:
         self._keep_source = keep_source
         schema = DOCUMENTS.append(pa.field("source_text", pa.large_string())) if keep_source else DOCUMENTS
         self._documents = open_table(documents, schema, file_format)
-        self._sentences = open_table(sentences, SENTENCES, file_format)
+        self._sentences = open_table(sentences, CODED_SENTENCES, file_format)
         self._pending: list[Doc] = []
         self._n_pending_chars = 0
 
@@ -113,8 +129,10 @@ class ShardWriter:
     def _add_sizes(self, documents: pa.Table) -> None:
         columns = (documents.column(name).to_pylist() for name in ("publisher", "n_chars", "n_body_chars"))
         for publisher, n_chars, n_body_chars in zip(*columns, strict=True):
-            counter = self.sizes.setdefault(publisher, Counter())
-            counter.update(n_docs=1, n_chars=n_chars, n_body_chars=n_body_chars)
+            sizes = self.sizes.setdefault(publisher, Counter())
+            sizes["n_docs"] += 1
+            sizes["n_chars"] += n_chars
+            sizes["n_body_chars"] += n_body_chars
 
     def __enter__(self) -> Self:
         return self

@@ -12,13 +12,12 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.doc import LABELS, ROLES, Coded, Doc, IntArray, code_points, join_points
+from pipeline.doc import LABELS, ROLES, Coded, Doc, IntArray, join_points
 from pipeline.kernels.chars import CodePoints
-from pipeline.kernels.columns import join_bodies, string_column, visible_spans
+from pipeline.kernels.columns import Bytes, Offsets, join_bodies, string_column, to_utf8, visible_spans
 from pipeline.tables import char_classes
 
 _STRING = pa.large_string()
-_CODED = pa.dictionary(pa.int16(), pa.string())
 _SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32())])
 _PRIVATE = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("type", pa.string())])
 _ENTITY = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("label", pa.string())])
@@ -67,7 +66,17 @@ SENTENCES = pa.schema(
         ("attributed_to", _SPAN),
     ]
 )
-"""The columns of `sentences`."""
+"""The columns of `sentences`, as they are read back."""
+
+_CODED = {"doc_id": pa.int32(), "label": pa.int16(), "role": pa.int16(), "kind": pa.int16()}
+
+CODED_SENTENCES = pa.schema(
+    [
+        column.with_type(pa.dictionary(_CODED[column.name], column.type)) if column.name in _CODED else column
+        for column in SENTENCES
+    ]
+)
+"""The columns of `sentences`, as they are made: of what is often the same, each string is there once."""
 
 
 def source_spans(doc: Doc) -> IntArray:
@@ -83,14 +92,14 @@ def source_spans(doc: Doc) -> IntArray:
     """
     sents = doc.sents
     if sents is None or not len(sents) or (not len(doc.edits) and doc.text == doc.source):
-        return np.zeros((0, 2), dtype=np.int32) if sents is None else sents
-    spans: IntArray = visible_spans(code_points(doc.source), sents, doc.edits, char_classes())
+        return _sents(doc)
+    spans: IntArray = visible_spans(doc.source, sents, doc.edits, char_classes())
     return spans
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The rows of some documents."""
+    """The rows of some documents, with the columns `DOCUMENTS` and `CODED_SENTENCES`."""
 
     documents: pa.Table
     sentences: pa.Table
@@ -108,15 +117,19 @@ class _Joined:
     sents : ndarray of int64, shape (n_sents, 2)
         In the joined text.
     sent_bounds : ndarray of int64, shape (n_docs + 1,)
+    data, offsets : ndarray of uint8, ndarray of int64, shape (n_sents + 1,)
+        The sentences in UTF-8.
     """
 
     points: CodePoints
-    starts: NDArray[np.int64]
-    sents: NDArray[np.int64]
-    sent_bounds: NDArray[np.int64]
+    starts: Offsets
+    sents: Offsets
+    sent_bounds: Offsets
+    data: Bytes
+    offsets: Offsets
 
     @property
-    def doc_of_sent(self) -> NDArray[np.int64]:
+    def doc_of_sent(self) -> Offsets:
         """The document of every sentence."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.sent_bounds))
 
@@ -129,7 +142,8 @@ def _join(docs: Sequence[Doc]) -> _Joined:
             points[start:end] = ord("*")
     parts = [_sents(doc) for doc in docs]
     sent_bounds = np.cumsum([0] + [len(part) for part in parts], dtype=np.int64)
-    return _Joined(points, starts, _stack(parts, starts), sent_bounds)
+    sents = _stack(parts, starts)
+    return _Joined(points, starts, sents, sent_bounds, *to_utf8(points, sents))
 
 
 def make_tables(docs: Sequence[Doc], *, keep_source: bool = False) -> Tables:
@@ -179,15 +193,17 @@ _OWN_META = ("n_undecodable", "mojibake", "repairs", "left")
 def _document_rows(docs: Sequence[Doc], joined: _Joined, *, keep_source: bool) -> pa.Table:
     roles = _codes([doc.role for doc in docs])
     keep = np.ones(len(joined.sents), dtype=np.bool_) if roles is None else roles != ROLES.index("boilerplate")
-    bodies, body_spans = join_bodies(joined.points, joined.sents, joined.sent_bounds, keep)
+    body, starts, n_body_chars = join_bodies(
+        joined.points, joined.sents, joined.sent_bounds, keep, joined.data, joined.offsets
+    )
     columns: dict[str, Any] = {
         "doc_id": [doc.id for doc in docs],
         **{name: [doc.meta.get(name) for doc in docs] for name in ("origin", "publisher", "title")},
-        "text": string_column(bodies, body_spans),
+        "text": string_column(body, starts),
         **{name: [doc.meta.get(name) for doc in docs] for name in ("script", "lang", "encoding")},
         "source_sha256": [hashlib.sha256(doc.source.encode("utf-8", "surrogatepass")).hexdigest() for doc in docs],
         "n_chars": [len(doc.source) for doc in docs],
-        "n_body_chars": (body_spans[:, 1] - body_spans[:, 0]).astype(np.int32),
+        "n_body_chars": n_body_chars,
         "n_sents": np.diff(joined.sent_bounds).astype(np.int32),
         "n_claims": _count_label(docs, joined, "claim"),
         "n_opinions": _count_label(docs, joined, "opinion"),
@@ -202,22 +218,28 @@ def _document_rows(docs: Sequence[Doc], joined: _Joined, *, keep_source: bool) -
     return pa.table({**columns, **nulls}, schema=schema)
 
 
-def _stack(parts: Sequence[IntArray], shifts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _stack(parts: Sequence[IntArray], shifts: Offsets) -> Offsets:
     """Concatenate spans of several texts, each moved to its place in the joined text."""
     if not parts:
         return np.zeros((0, 2), dtype=np.int64)
     return np.concatenate(parts) + np.repeat(shifts[: len(parts)], [len(part) for part in parts])[:, None]
 
 
-def _coded_column(layers: Sequence[Coded | None]) -> pa.Array | None:
-    """Get a layer of all documents as one column of strings; None if a document lacks it."""
+def _coded_column(layers: Sequence[Coded | None]) -> pa.DictionaryArray | None:
+    """Get a layer of all documents as one column of coded strings; None if a document lacks it."""
     codes = _codes(layers)
     if codes is None or layers[0] is None:
         return None
-    return pa.array(layers[0].names, pa.string()).take(pa.array(codes, mask=codes < 0))
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array(layers[0].names, pa.string()))
 
 
-def _lists(values: pa.Array, sents: NDArray[np.int64], starts: NDArray[np.int64]) -> pa.Array:
+def _names_column(layers: Sequence[Coded | None]) -> pa.Array | None:
+    """Get the same as a column of plain strings, as lists and structs hold them."""
+    column = _coded_column(layers)
+    return None if column is None else column.dictionary_decode()
+
+
+def _lists(values: pa.Array, sents: Offsets, starts: Offsets) -> pa.Array:
     """Group items that begin at `starts`, ascending, by the sentence in which they begin."""
     offsets = np.append(np.searchsorted(starts, sents[:, 0]), len(starts)).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), values)
@@ -227,20 +249,22 @@ def _sentence_rows(docs: Sequence[Doc], joined: _Joined) -> pa.Table:
     sents, doc_of_sent = joined.sents, joined.doc_of_sent
     source = np.concatenate([source_spans(doc) for doc in docs]) if docs else np.zeros((0, 2), dtype=np.int32)
     columns: dict[str, Any] = {
-        "doc_id": pa.array([doc.id for doc in docs], pa.string()).take(pa.array(doc_of_sent)),
+        "doc_id": pa.DictionaryArray.from_arrays(
+            pa.array(doc_of_sent.astype(np.int32)), pa.array([doc.id for doc in docs], pa.string())
+        ),
         "sent": (np.arange(len(sents)) - joined.sent_bounds[doc_of_sent]).astype(np.int32),
         "start": source[:, 0],
         "end": source[:, 1],
-        "text": string_column(joined.points, sents),
+        "text": string_column(joined.data, joined.offsets),
         **{name: _coded_column([getattr(doc, name) for doc in docs]) for name in ("label", "role", "kind")},
         **_probability_columns(docs),
         **_token_columns(docs, joined),
         "pii": _private_lists(docs, joined),
         **_evidence_columns(docs),
     }
-    nulls = {name: pa.nulls(len(sents), SENTENCES.field(name).type) for name in SENTENCES.names}
+    nulls = {name: pa.nulls(len(sents), column.type) for name, column in zip(SENTENCES.names, CODED_SENTENCES, strict=True)}
     given = {name: column for name, column in columns.items() if column is not None}
-    return pa.table({**nulls, **given}, schema=SENTENCES)
+    return pa.table({**nulls, **given}, schema=CODED_SENTENCES)
 
 
 def _probability_columns(docs: Sequence[Doc]) -> dict[str, Any]:
@@ -269,12 +293,12 @@ def _token_columns(docs: Sequence[Doc], joined: _Joined) -> dict[str, Any]:
     if not token_parts or len(token_parts) < len(docs):
         return {}
     tokens, sents = _stack(token_parts, joined.starts), joined.sents
-    columns = {"tokens": _lists(string_column(joined.points, tokens), sents, tokens[:, 0])}
+    columns = {"tokens": _lists(string_column(*to_utf8(joined.points, tokens)), sents, tokens[:, 0])}
     for name in ("upos", "xpos"):
-        column = _coded_column([getattr(doc, name) for doc in docs])
+        column = _names_column([getattr(doc, name) for doc in docs])
         if column is not None:
             columns[name] = _lists(column, sents, tokens[:, 0])
-    labels = _coded_column([doc.ent_labels for doc in docs])
+    labels = _names_column([doc.ent_labels for doc in docs])
     ent_parts = [doc.ents for doc in docs if doc.ents is not None]
     if labels is not None and len(ent_parts) == len(docs):
         columns["ents"] = _entity_lists(_stack(ent_parts, joined.starts), labels, tokens, sents)
@@ -283,7 +307,7 @@ def _token_columns(docs: Sequence[Doc], joined: _Joined) -> dict[str, Any]:
 
 def _private_lists(docs: Sequence[Doc], joined: _Joined) -> pa.Array | None:
     """Get the private spans of every sentence, as code points of its text."""
-    types = _coded_column([doc.pii_types for doc in docs])
+    types = _names_column([doc.pii_types for doc in docs])
     parts = [doc.pii for doc in docs if doc.pii is not None]
     if types is None or len(parts) < len(docs):
         return None
@@ -295,7 +319,7 @@ def _private_lists(docs: Sequence[Doc], joined: _Joined) -> pa.Array | None:
 
 
 def _entity_lists(
-    ents: NDArray[np.int64], labels: pa.Array, tokens: NDArray[np.int64], sents: NDArray[np.int64]
+    ents: Offsets, labels: pa.Array, tokens: Offsets, sents: Offsets
 ) -> pa.Array:
     """Get the entities of every sentence, as half-open indices of its tokens."""
     sent_of = np.searchsorted(sents[:, 0], ents[:, 0], side="right") - 1

@@ -70,7 +70,10 @@ def _pieces(array: pa.Array) -> Pieces:
 def _plain_pieces(array: pa.Array) -> Pieces:
     """Get the JSON of cells; what stands for a null is any value."""
     pieces: Pieces
-    if pa.types.is_list(array.type):
+    if pa.types.is_dictionary(array.type):
+        names, codes = _pieces(array.dictionary), array.indices.fill_null(0).to_numpy()
+        pieces = Pieces(names.data, names.starts[codes], names.ends[codes])
+    elif pa.types.is_list(array.type):
         child = _pieces(array.flatten() if array.null_count else array.values)
         pieces = join_lists(*child, _list_offsets(array))
     elif pa.types.is_struct(array.type):
