@@ -18,7 +18,7 @@ from pipeline.errors import InputRejectedError
 from pipeline.interchange import doc_from_json, doc_to_json
 from pipeline.kernels.columns import string_column, to_utf8
 from pipeline.writers import ShardWriter
-from pipeline.writers.columns import SENTENCES, make_tables
+from pipeline.writers.columns import DOCUMENTS, SENTENCES, make_tables
 from pipeline.writers.jsonl import to_json_lines
 
 
@@ -53,6 +53,11 @@ def annotated() -> Doc:
 CELLS = {
     "int": (pa.int32(), st.integers(-(2**31), 2**31 - 1)),
     "text": (pa.large_string(), st.text(st.characters(exclude_categories=["Cs"]))),
+    "long": (
+        pa.large_string(),
+        st.text(st.characters(exclude_categories=["Cs"])).map(lambda text: f"{'长' * 30}{text}" * 3),
+    ),
+    "coded": (pa.dictionary(pa.int16(), pa.string()), st.sampled_from(["claim", '"'])),
     "name": (pa.string(), st.sampled_from(["claim", '"', "\\", "\x1f", "行"])),
     "p": (pa.float32(), st.integers(0, 10_000).map(lambda parts: float(np.float32(parts / 10_000)))),
     "texts": (pa.list_(pa.large_string()), st.lists(st.text(max_size=3).map(repr), max_size=3)),
@@ -110,7 +115,10 @@ def test_one_schema_whatever_was_run(tmp_path: Path) -> None:
     for name, doc in (("all", annotated()), ("clean", cleaned("只有清洗。"))):
         with ShardWriter(tmp_path / f"d-{name}", tmp_path / f"s-{name}", "parquet") as writer:
             writer.write(doc)
-    assert pq.read_schema(tmp_path / "s-all").equals(pq.read_schema(tmp_path / "s-clean"))
+        for table, schema in (("d", DOCUMENTS), ("s", SENTENCES)):
+            pq.write_table(schema.empty_table(), tmp_path / "plain")
+            written = pq.read_schema(tmp_path / f"{table}-{name}")
+            assert written.equals(pq.read_schema(tmp_path / "plain"), check_metadata=True)
     (row,) = pq.read_table(tmp_path / "s-clean").to_pylist()
     assert {name for name in row if row[name] is None} == set(SENTENCES.names[5:])
     (document,) = pq.read_table(tmp_path / "d-clean").to_pylist()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 from numba import njit
-from numba.cpython.unicode import _get_code_point
 from numpy.typing import NDArray
 
 from pipeline.kernels.chars import CodePoints, IntArray
 from pipeline.tables import INVISIBLE
-
 
 Bytes = NDArray[np.uint8]
 Offsets = NDArray[np.int64]
@@ -166,13 +164,13 @@ def _source_starts(sents: IntArray, edits: IntArray) -> IntArray:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def visible_spans(source: str, sents: IntArray, edits: IntArray, classes: NDArray[np.uint16]) -> IntArray:
+def visible_spans(points: CodePoints, sents: IntArray, edits: IntArray, classes: NDArray[np.uint16]) -> IntArray:
     """Cut a source at the starts of its sentences; a span begins and ends with a visible character.
 
     Parameters
     ----------
-    source : str
-        Only a few of its characters are looked at.
+    points : ndarray of uint32, shape (n_chars,)
+        The source.
     sents : ndarray of int32, shape (n_sents, 2)
         In the cleaned text, ascending; the first sentence takes all of the source before it, too.
     edits : ndarray of int32, shape (n_edits, 4)
@@ -188,10 +186,10 @@ def visible_spans(source: str, sents: IntArray, edits: IntArray, classes: NDArra
     spans = np.empty((len(starts), 2), dtype=np.int32)
     for s in range(len(starts)):
         first = 0 if s == 0 else starts[s]
-        last = starts[s + 1] if s + 1 < len(starts) else len(source)
-        while first < last and classes[_get_code_point(source, first)] & INVISIBLE:
+        last = starts[s + 1] if s + 1 < len(starts) else len(points)
+        while first < last and classes[points[first]] & INVISIBLE:
             first += 1
-        while last > first and classes[_get_code_point(source, last - 1)] & INVISIBLE:
+        while last > first and classes[points[last - 1]] & INVISIBLE:
             last -= 1
         spans[s, 0], spans[s, 1] = first, last
     return spans

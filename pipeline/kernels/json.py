@@ -12,16 +12,20 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
-Offsets = NDArray[np.int64]
+from pipeline.kernels.columns import SLACK, Bytes, Offsets, copy_bytes
 
 _QUOTE, _BACKSLASH, _COMMA, _DOT, _ZERO, _MINUS = (ord(char) for char in '"\\,.0-')
+_ONE = np.uint64(1)
+_CHUNK = np.uint64(64)
+"""Bytes of a string that are looked at together: most have nothing to escape."""
 _OPEN, _CLOSE = ord("["), ord("]")
 _LETTERS = np.zeros(32, dtype=np.uint8)
 _LETTERS[[8, 9, 10, 12, 13]] = [ord(letter) for letter in "btnfr"]
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 DECIMALS = 4
+MAX_ESCAPE = 6
+"""Characters that stand for a control character."""
 MAX_INT = 11
 """Characters of the longest 32-bit integer."""
 
@@ -42,6 +46,32 @@ class Pieces(NamedTuple):
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _count_special(text: Bytes, first: np.uint64, last: np.uint64) -> int:
+    """Count the bytes that JSON escapes."""
+    n = 0
+    for i in range(first, last):
+        n += (text[i] < 0x20) | (text[i] == _QUOTE) | (text[i] == _BACKSLASH)
+    return n
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _escape(data: Bytes, at: np.uint64, byte: int) -> np.uint64:
+    """Write a byte of a string, escaped if JSON wants it so; get where it ends."""
+    if byte >= 0x20 and byte != _QUOTE and byte != _BACKSLASH:
+        data[at] = byte
+        return at + _ONE
+    data[at] = _BACKSLASH
+    letter = byte if byte >= 0x20 else _LETTERS[byte]
+    if letter:
+        data[at + _ONE] = letter
+        return at + np.uint64(2)
+    data[at + _ONE] = 0x75  # u
+    data[at + np.uint64(2)] = data[at + np.uint64(3)] = _ZERO
+    data[at + np.uint64(4)], data[at + np.uint64(5)] = _HEX[byte >> 4], _HEX[byte & 15]
+    return at + np.uint64(MAX_ESCAPE)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def quote_strings(text: Bytes, offsets: Offsets) -> Pieces:
     """Write strings, quoted and escaped as JSON.
 
@@ -52,40 +82,27 @@ def quote_strings(text: Bytes, offsets: Offsets) -> Pieces:
     offsets : ndarray of int64, shape (n + 1,)
     """
     n = len(offsets) - 1
-    extra = 2 * n
-    for i in range(offsets[0], offsets[n]):
-        byte = text[i]
-        if byte < 0x20:
-            extra += 1 if _LETTERS[byte] else 5
-        else:
-            extra += byte == _QUOTE or byte == _BACKSLASH
-    data = np.empty(offsets[n] - offsets[0] + extra, dtype=np.uint8)
+    size = offsets[n] - offsets[0] + 2 * n
+    size += (MAX_ESCAPE - 1) * _count_special(text, np.uint64(offsets[0]), np.uint64(offsets[n]))
+    data = np.empty(size, dtype=np.uint8)
     starts, ends = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-    at = 0
+    at = np.uint64(0)
     for k in range(n):
         starts[k] = at
         data[at] = _QUOTE
-        at += 1
-        for i in range(offsets[k], offsets[k + 1]):
-            byte = text[i]
-            if byte >= 0x20 and byte != _QUOTE and byte != _BACKSLASH:
-                data[at] = byte
-                at += 1
+        at += _ONE
+        end = np.uint64(offsets[k + 1])
+        for first in range(np.uint64(offsets[k]), end, _CHUNK):
+            last = min(first + _CHUNK, end)
+            if _count_special(text, first, last):
+                for i in range(first, last):
+                    at = _escape(data, at, text[i])
                 continue
-            data[at] = _BACKSLASH
-            if byte >= 0x20:
-                data[at + 1] = byte
-                at += 2
-            elif _LETTERS[byte]:
-                data[at + 1] = _LETTERS[byte]
-                at += 2
-            else:
-                data[at + 1] = 0x75  # u
-                data[at + 2] = data[at + 3] = _ZERO
-                data[at + 4], data[at + 5] = _HEX[byte >> 4], _HEX[byte & 15]
-                at += 6
+            for i in range(last - first):
+                data[at + i] = text[first + i]
+            at += last - first
         data[at] = _QUOTE
-        at += 1
+        at += _ONE
         ends[k] = at
     return Pieces(data, starts, ends)
 
@@ -151,7 +168,8 @@ def join_lists(data: Bytes, starts: Offsets, ends: Offsets, offsets: Offsets) ->
 
     Parameters
     ----------
-    data, starts, ends : as `Pieces` has them
+    data, starts, ends
+        As `Pieces` has them, with `SLACK` behind the data.
     offsets : ndarray of int64, shape (n + 1,)
         Which cells belong to each list.
     """
@@ -159,24 +177,22 @@ def join_lists(data: Bytes, starts: Offsets, ends: Offsets, offsets: Offsets) ->
     size = 2 * n
     for i in range(offsets[0], offsets[n]):
         size += ends[i] - starts[i] + 1
-    joined = np.empty(size, dtype=np.uint8)
+    joined = np.empty(size + SLACK, dtype=np.uint8)
     firsts, lasts = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-    at = 0
+    at = np.uint64(0)
     for k in range(n):
         firsts[k] = at
         joined[at] = _OPEN
-        at += 1
+        at += _ONE
         for i in range(offsets[k], offsets[k + 1]):
             if i > offsets[k]:
                 joined[at] = _COMMA
-                at += 1
-            for j in range(starts[i], ends[i]):
-                joined[at] = data[j]
-                at += 1
+                at += _ONE
+            at = copy_bytes(joined, at, data, starts[i], ends[i])
         joined[at] = _CLOSE
-        at += 1
+        at += _ONE
         lasts[k] = at
-    return Pieces(joined, firsts, lasts)
+    return Pieces(joined[:at], firsts, lasts)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -186,8 +202,10 @@ def join_rows(data: Bytes, starts: Offsets, ends: Offsets, keys: Bytes, key_offs
     Parameters
     ----------
     data : ndarray of uint8
+        With `SLACK` behind the cells.
     starts, ends : ndarray of int64, shape (n_columns, n_rows)
     keys : ndarray of uint8
+        With `SLACK` behind the last.
     key_offsets : ndarray of int64, shape (n_columns + 2,)
         What stands before each column, and at the end of the row.
     """
@@ -196,20 +214,14 @@ def join_rows(data: Bytes, starts: Offsets, ends: Offsets, keys: Bytes, key_offs
     for c in range(n_columns):
         for k in range(n):
             size += ends[c, k] - starts[c, k]
-    joined = np.empty(size, dtype=np.uint8)
+    joined = np.empty(size + SLACK, dtype=np.uint8)
     firsts, lasts = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-    at = 0
+    at = np.uint64(0)
     for k in range(n):
         firsts[k] = at
         for c in range(n_columns):
-            for j in range(key_offsets[c], key_offsets[c + 1]):
-                joined[at] = keys[j]
-                at += 1
-            for j in range(starts[c, k], ends[c, k]):
-                joined[at] = data[j]
-                at += 1
-        for j in range(key_offsets[n_columns], key_offsets[n_columns + 1]):
-            joined[at] = keys[j]
-            at += 1
+            at = copy_bytes(joined, at, keys, key_offsets[c], key_offsets[c + 1])
+            at = copy_bytes(joined, at, data, starts[c, k], ends[c, k])
+        at = copy_bytes(joined, at, keys, key_offsets[n_columns], key_offsets[n_columns + 1])
         lasts[k] = at
-    return Pieces(joined, firsts, lasts)
+    return Pieces(joined[:at], firsts, lasts)

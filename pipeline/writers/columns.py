@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.doc import LABELS, ROLES, Coded, Doc, IntArray, join_points
+from pipeline.doc import LABELS, ROLES, Coded, Doc, IntArray, code_points, join_points
 from pipeline.kernels.chars import CodePoints
 from pipeline.kernels.columns import Bytes, Offsets, join_bodies, string_column, to_utf8, visible_spans
 from pipeline.tables import char_classes
@@ -93,7 +93,7 @@ def source_spans(doc: Doc) -> IntArray:
     sents = doc.sents
     if sents is None or not len(sents) or (not len(doc.edits) and doc.text == doc.source):
         return _sents(doc)
-    spans: IntArray = visible_spans(doc.source, sents, doc.edits, char_classes())
+    spans: IntArray = visible_spans(code_points(doc.source), sents, doc.edits, char_classes())
     return spans
 
 
@@ -262,7 +262,7 @@ def _sentence_rows(docs: Sequence[Doc], joined: _Joined) -> pa.Table:
         "pii": _private_lists(docs, joined),
         **_evidence_columns(docs),
     }
-    nulls = {name: pa.nulls(len(sents), column.type) for name, column in zip(SENTENCES.names, CODED_SENTENCES, strict=True)}
+    nulls = {column.name: pa.nulls(len(sents), column.type) for column in CODED_SENTENCES}
     given = {name: column for name, column in columns.items() if column is not None}
     return pa.table({**nulls, **given}, schema=CODED_SENTENCES)
 
@@ -318,9 +318,7 @@ def _private_lists(docs: Sequence[Doc], joined: _Joined) -> pa.Array | None:
     return _lists(pa.StructArray.from_arrays(fields, fields=list(_PRIVATE)), sents, spans[:, 0])
 
 
-def _entity_lists(
-    ents: Offsets, labels: pa.Array, tokens: Offsets, sents: Offsets
-) -> pa.Array:
+def _entity_lists(ents: Offsets, labels: pa.Array, tokens: Offsets, sents: Offsets) -> pa.Array:
     """Get the entities of every sentence, as half-open indices of its tokens."""
     sent_of = np.searchsorted(sents[:, 0], ents[:, 0], side="right") - 1
     first_token = np.searchsorted(tokens[:, 0], sents[:, 0])[sent_of] if len(sents) else sent_of

@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.kernels.columns import SLACK
 from pipeline.kernels.json import Pieces, join_lists, join_rows, quote_strings, write_ints, write_probabilities
 
+_SLACK = np.zeros(SLACK, dtype=np.uint8)
 _NULL = np.frombuffer(b"null", dtype=np.uint8)
 
 
@@ -34,19 +36,32 @@ def to_json_lines(rows: pa.Table) -> bytes | memoryview:
     """
     if not len(rows):
         return b""
-    columns = [_pieces(column.combine_chunks()) for column in rows.columns]
+    columns = [column.combine_chunks() for column in rows.columns]
     return _join(columns, rows.column_names, "}\n").data.data
 
 
-def _join(columns: Sequence[Pieces], names: Sequence[str], end: str) -> Pieces:
-    """Put columns together to objects."""
-    shifts = np.cumsum([0] + [len(column.data) for column in columns])
-    data = np.concatenate([column.data for column in columns])
-    starts = np.stack([column.starts + shift for column, shift in zip(columns, shifts, strict=False)])
-    ends = np.stack([column.ends + shift for column, shift in zip(columns, shifts, strict=False)])
-    keys = [f'{"," if i else "{"}"{name}":'.encode() for i, name in enumerate(names)] + [end.encode()]
-    key_offsets = np.cumsum([0] + [len(key) for key in keys])
-    joined: Pieces = join_rows(data, starts, ends, np.frombuffer(b"".join(keys), dtype=np.uint8), key_offsets)
+def _join(columns: Sequence[pa.Array], names: Sequence[str], end: str) -> Pieces:
+    """Put columns together to objects; one without a value is part of the next key."""
+    pieces, keys, key = [], [], "{"
+    for name, column in zip(names, columns, strict=True):
+        key += f'"{name}":'
+        if column.null_count == len(column):
+            key += "null,"
+            continue
+        pieces.append(_pieces(column))
+        keys.append(key)
+        key = ","
+    keys.append(key.removesuffix(",") + end)
+    starts, ends = np.empty((2, len(pieces), len(columns[0])), dtype=np.int64)
+    shift = 0
+    for i, column in enumerate(pieces):
+        np.add(column.starts, shift, out=starts[i])
+        np.add(column.ends, shift, out=ends[i])
+        shift += len(column.data)
+    data = np.concatenate([*(column.data for column in pieces), _SLACK])
+    key_offsets = np.cumsum([0] + [len(key.encode()) for key in keys])
+    key_data = np.frombuffer("".join(keys).encode() + bytes(SLACK), dtype=np.uint8)
+    joined: Pieces = join_rows(data, starts, ends, key_data, key_offsets)
     return joined
 
 
@@ -75,10 +90,10 @@ def _plain_pieces(array: pa.Array) -> Pieces:
         pieces = Pieces(names.data, names.starts[codes], names.ends[codes])
     elif pa.types.is_list(array.type):
         child = _pieces(array.flatten() if array.null_count else array.values)
-        pieces = join_lists(*child, _list_offsets(array))
+        pieces = join_lists(np.append(child.data, _SLACK), child.starts, child.ends, _list_offsets(array))
     elif pa.types.is_struct(array.type):
         fields = [array.type.field(i).name for i in range(array.type.num_fields)]
-        pieces = _join([_pieces(part) for part in array.flatten()], fields, "}")
+        pieces = _join(array.flatten(), fields, "}")
     elif pa.types.is_float32(array.type):
         pieces = write_probabilities(array.to_numpy(zero_copy_only=False))
     elif pa.types.is_int32(array.type):
