@@ -105,7 +105,7 @@ def make_doc(doc_id: str, source: str, said: Mapping[str, Any], own: Mapping[str
     if "mojibake" in own:
         meta = {name: _repair_field(value) for name, value in meta.items()}
     extra = {name: value for name, value in said.items() if name not in _FIELDS and value is not None}
-    if "publisher" not in meta and (domain := registered_domain(meta.get("url", ""))):
+    if "publisher" not in meta and "url" in meta and (domain := registered_domain(meta["url"])):
         meta["publisher"] = domain
     return Doc.from_text(source, doc_id, **meta, **own, extra=extra)
 

@@ -198,8 +198,10 @@ def _undo_line(line: str, reading: _Reading) -> tuple[str, int]:
 def _check_lost(text: str, counts: list[int]) -> None:
     """Set a text aside of which too little is left."""
     n_beyond = len(text) - counts[ASCII]
+    if n_beyond < MIN_EVIDENCE or counts[LOST] + counts[RARE_HAN] <= MAX_LOST * n_beyond:
+        return  # need not look for what is lost for good
     n_lost = counts[LOST] + len(LOST_FOR_GOOD) * text.count(LOST_FOR_GOOD)
-    if n_beyond >= MIN_EVIDENCE and n_lost > MAX_LOST * n_beyond:
+    if n_lost > MAX_LOST * n_beyond:
         raise InputRejectedError(
             "mojibake", f"{n_lost} of {n_beyond} characters beyond ASCII were lost when it was decoded wrongly"
         )
