@@ -163,8 +163,8 @@ class _Tally:
         for name, counter in self.meta.items():
             counter.update([doc.meta.get(name) or "none" for doc in docs])
         for doc in docs:
-            if repairs := doc.meta.get("repairs"):
-                self.repairs.update(repairs)
+            for name, n in (doc.meta.get("repairs") or {}).items():
+                self.repairs[name] += n
         for name in _COUNTED_LAYERS:
             layers = [layer for doc in docs if (layer := getattr(doc, name)) is not None]
             if layers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -59,6 +60,7 @@ class Job:
         """
         self._check()
         pipeline = Pipeline(self._with_templates())
+        gc.freeze()  # the collector need not look through modules and models again and again
 
         def annotate(shard: Shard, progress: Progress) -> ShardNote:
             return annotate_shard(
