@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from opencc import OpenCC
 
 from pipeline.clean import CleanConfig, clean_doc, clean_docs
-from pipeline.clean.apply import SKIPPABLE
+from pipeline.clean.apply import SKIPPABLE, clean_classes
 from pipeline.clean.convert import convert, load_conversion
 from pipeline.doc import Doc, code_points
 from pipeline.errors import ConfigError
-from pipeline.kernels.chars import to_text
+from pipeline.kernels.chars import cut_sentences, to_text
 from pipeline.tables import INVISIBLE, char_classes
 from pipeline.writers.columns import source_spans
 
@@ -209,6 +209,14 @@ def test_sentences_hold_all_of_the_text_but_white_space(source: str) -> None:
         assert not inside[start:end].any()
         inside[start:end] = True
     assert not "".join(char for char, is_in in zip(doc.text, inside, strict=True) if not is_in).strip()
+
+
+@pytest.mark.parametrize("n_times", [1, 2, 3, 4, 1000])
+def test_text_in_the_shortest_of_sentences_is_cut_whole(n_times: int) -> None:
+    docs = clean_docs([Doc.from_text("。甲\n" * n_times) for _ in range(3)])
+    for doc in docs:
+        assert doc.sents.tolist() == [[i, i + 1] for i in range(3 * n_times) if i % 3 < 2]
+    assert len(cut_sentences(code_points("。甲\n。甲"), clean_classes())) == 4
 
 
 @pytest.mark.parametrize("name", ["t2s", "tw2s"])

@@ -203,7 +203,7 @@ def clean_batch(
     repairs, n_of = np.zeros((n_docs, n_repairs), dtype=np.int64), np.zeros((n_docs, 7), dtype=np.int64)
     is_changed, has_bracket = np.zeros(n_docs, dtype=np.bool_), np.zeros(n_docs, dtype=np.bool_)
     # room for the worst: untouched memory costs nothing, and both are copied in the end
-    sents = np.empty((len(points) // 2 + n_docs, 2), dtype=np.int32)
+    sents = np.empty((2 * len(points) // 3 + n_docs, 2), dtype=np.int32)
     edits = np.empty((len(points), 4), dtype=np.int32)
     at = last_sent = last_edit = 0
     for d in range(n_docs):
