@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from pipeline.doc import KINDS, LABELS, ROLES, Coded, Doc
+from pipeline.doc import KINDS, LABELS, ROLES, Coded, Doc, IntArray
 from pipeline.errors import InputRejectedError
 
 _SPANS = ("sents", "tokens", "ents", "pii")
@@ -50,6 +50,22 @@ def _read_coded(values: list[str | None], names: tuple[str, ...] | None) -> Code
     return Coded.encode(values, known)
 
 
+def _read_spans(rows: Any, length: int) -> IntArray:
+    """Get half-open spans; what reads a text at them relies on their lying within it, in order."""
+    spans = np.array(rows, dtype=np.int64).reshape(-1, 2)
+    borders = np.concatenate([[0], spans.ravel(), [length]])
+    if (borders[1:] < borders[:-1]).any() or (spans[:, 0] == spans[:, 1]).any():
+        raise ValueError("spans do not ascend within the text")
+    return spans.astype(np.int32)
+
+
+def _check_boxes(blocks: Mapping[str, Any]) -> None:
+    """Refuse boxes that are not there, or that stand in a later one: numbers that arrays are read at."""
+    box, parent = (np.array(blocks.get(name, ()), dtype=np.int64) for name in ("box", "parent"))
+    if not (((box >= 0) & (box < len(parent))).all() and ((parent >= 0) & (parent <= np.arange(len(parent)))).all()):
+        raise ValueError("boxes of blocks are not there")
+
+
 def doc_from_json(line: bytes) -> Doc:
     """Read a document back.
 
@@ -63,7 +79,7 @@ def doc_from_json(line: bytes) -> Doc:
         layers: dict[str, Any] = {}
         for name in _SPANS:
             if record.get(name) is not None:
-                layers[name] = np.array(record[name], dtype=np.int32).reshape(-1, 2)
+                layers[name] = _read_spans(record[name], len(record["text"]))
         for name, names in _CODED.items():
             if record.get(name) is not None:
                 layers[name] = _read_coded(record[name], names)
@@ -71,7 +87,8 @@ def doc_from_json(line: bytes) -> Doc:
             rows = [[np.nan if value is None else value for value in row] for row in record["probs"]]
             layers["probs"] = np.array(rows, dtype=np.float32).reshape(-1, 3)
         edits = np.array(record["edits"], dtype=np.int32).reshape(-1, 4)
+        _check_boxes(record["meta"].get("blocks", {}))
         return Doc(record["id"], record["source"], record["text"], edits, record["meta"], **layers)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         message = f"the row is no document of this pipeline ({error!r}); write it with 'zhcorpus clean'"
         raise InputRejectedError("bad_row", message) from error

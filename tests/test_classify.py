@@ -166,6 +166,13 @@ def test_the_box_of_the_text_is_told_from_those_beside_it():
     assert odds[9] > odds[3:9].max() + 1
 
 
+def test_a_page_of_one_box_stays_one_whatever_its_links_weigh():
+    blocks = {"tag": ["p", "p"], "link_share": [3, 3], "box": [0, 0], "parent": [0]}
+    table = make_table([cleaned("首页\n关于我们", blocks=blocks)])
+    rows = block_features(table.blocks, table.lines, table.line_bounds, np.zeros(2, dtype=np.float32))
+    assert rows[:, FEATURES.index("boxed")].tolist() == [0, 0]
+
+
 def test_a_flat_page_and_markdown_have_links_alone():
     features, odds = features_of("<p>正文一段，没有链接。</p><p><a href=/>首页</a></p><p><a href=/>关于</a>我们</p>")
     assert {name for name, values in features.items() if values.any()} == {"flat_link", "flat_link_near"}

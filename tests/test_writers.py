@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -149,6 +150,30 @@ def test_an_annotated_document_survives_json() -> None:
     assert doc_to_json(back) == doc_to_json(doc)
     assert back.upos == doc.upos
     np.testing.assert_array_equal(back.probs, doc.probs)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        {"sents": [[0, 6]]},
+        {"sents": [[-1, 2]]},
+        {"sents": [[2, 2]]},
+        {"sents": [[0, 3], [2, 5]]},
+        {"tokens": [[3, 5], [0, 2]]},
+        {"pii": [[0, 10**12]]},
+        {"ents": [[5, -(2**31)], [-5, 5]]},
+        {"ents": [[0, 2**70]]},
+        {"meta": {"blocks": {"box": [1], "parent": [0]}}},
+        {"meta": {"blocks": {"box": [-1], "parent": [0]}}},
+        {"meta": {"blocks": {"box": [0], "parent": [1, 1]}}},
+    ],
+)
+def test_a_row_that_points_outside_of_its_text_is_rejected(layers: dict[str, Any]) -> None:
+    record = {"id": "a", "source": "今天下雨。", "text": "今天下雨。", "edits": [], "meta": {}, "sents": [[0, 5]]}
+    assert doc_from_json(orjson.dumps(record)).text == "今天下雨。"
+    row = json.dumps(record | layers).encode()
+    with pytest.raises(InputRejectedError, match="no document"):
+        doc_from_json(row)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def _find_cores(text: NDArray[np.float64], parent: IntArray) -> tuple[IntArray, 
     for b in range(len(parent)):
         around = parent[b]
         root[b] = b if around == b else root[around]
-        core[b] = b if text[b] >= text[root[b]] / 2 else core[around]
+        core[b] = b if around == b or text[b] >= text[root[b]] / 2 else core[around]
     return root, core
 
 
