@@ -454,6 +454,7 @@ def test_archives_in_archives_end_somewhere(tmp_path: Path) -> None:
         ("a.csv", b"text\n" + b"x" * 3000),
         ("a.warc", make_record("conversion", b"x" * 3000)),
         ("a.warc", make_response(gzip.compress(b"x" * 30_000), **{"Content-Encoding": "gzip"})),
+        ("a.parquet", make_parquet([{"text": "x" * 3000}])),
         ("a.zip", make_zip({"a.txt": b"x" * 30_000})),
     ],
 )

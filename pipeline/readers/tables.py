@@ -245,6 +245,8 @@ def _read_parquet_row(row: dict[str, Any], doc_id: str, n_row: int, origin: str)
     decoded = Decoded("", "utf-8", 0)
     try:
         for name, value in row.items():
+            if isinstance(value, (str, bytes)) and len(value) > MAX_DOC_BYTES:
+                raise too_large()
             if isinstance(value, bytes):
                 decoded = decode(value)
                 row[name] = decoded.text
