@@ -259,7 +259,14 @@ def _find(text: str, runs: IntArray) -> list[Private]:
             if span and (last is None or span.start >= last.end):
                 last = span
                 found.append(span)
-    return sorted(found)
+    disjoint: list[Private] = []
+    for span in sorted(found):
+        if disjoint and span.start < disjoint[-1].end:  # an address, and what stands in it or begins it
+            before = disjoint[-1]
+            disjoint[-1] = Private(before.start, max(before.end, span.end), "email")
+        else:
+            disjoint.append(span)
+    return disjoint
 
 
 def find_private(text: str, points: CodePoints | None = None) -> list[Private]:

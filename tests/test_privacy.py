@@ -13,7 +13,7 @@ from pipeline.writers.columns import make_tables
 
 PIECES = [
     *"QQ： 微信号： 加V： 13800000000 138-0000-0000 10000000 @ qs.cn hu".split(),
-    *"62000000000000 05 X 壹叁捌 。 - ❤ 1 号 vx".split(),
+    *"＠ ．com a1b2c3 62000000000000 05 X 壹叁捌 。 - ❤ 1 号 vx".split(),
     " ",
     "\n",
     "110101190001010022",
@@ -33,6 +33,12 @@ def test_case(case: dict[str, Any]) -> None:
 def test_every_type_has_cases() -> None:
     types = [name for case in read_cases("privacy.jsonl") for name, _ in case.values[0]["expected"]]
     assert set(types) == set(TYPES)
+
+
+@pytest.mark.parametrize("text", ["微信号a1b2c3@qq．com", "abc＠qq．comabc＠qq．com"])
+def test_an_address_holds_what_else_it_could_be(text: str) -> None:
+    start = text.index("a")
+    assert find_private(text) == [Private(start, len(text), "email")]
 
 
 @given(texts)
