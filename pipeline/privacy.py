@@ -20,10 +20,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.doc import Coded, Doc, IntArray, code_points
+from pipeline.doc import Coded, Doc, IntArray, join_points
 from pipeline.errors import ConfigError
-from pipeline.kernels.chars import CodePoints
-from pipeline.kernels.runs import AT_SIGN, CUE, DIGIT, LATIN_CUE, MIN_PLAIN, NUMBER_CUE, SEPARATOR, find_runs
+from pipeline.kernels.runs import AT_SIGN, CLUE, ID_CUE, MIN_PLAIN, NUMBER, SEPARATOR, find_runs
 from pipeline.stage import Stage, stage
 from pipeline.tables import N_CODE_POINTS
 
@@ -64,14 +63,15 @@ class Private(NamedTuple):
 def _shapes() -> NDArray[np.uint8]:
     shapes = np.zeros(N_CODE_POINTS, dtype=np.uint8)
     for chars, shape in (
-        (map(chr, _TO_ASCII), DIGIT),
         (_SEPARATORS, SEPARATOR),
         ("@＠", AT_SIGN),
-        ("信微薇威徽号❤", CUE),
-        ("VvXxTtNnDd", LATIN_CUE),
-        ("QqWw扣叩", NUMBER_CUE),
+        ("信微薇威Vv", ID_CUE | CLUE),
+        ("号❤XxTtNnDd", ID_CUE),
+        ("WwQq扣叩", CLUE),
     ):
         shapes[[ord(char) for char in chars]] = shape
+    for digit, value in _TO_ASCII.items():
+        shapes[digit] = NUMBER + int(value)
     return shapes
 
 
@@ -87,12 +87,10 @@ _IN_ADDRESS = re.compile(r"//\S*$|@$|(?:ssh|scp|sftp|rsync) (?:[!-~]+ ){0,3}$")
 def _find_email(text: str, at: int) -> Private | None:
     """Get the address around an @; none in a URL, a file name, a shell prompt or a placeholder."""
     domain = _DOMAIN.match(text, at + 1)  # first, for most @ stand before a name
-    local = domain and _LOCAL.search(text, max(0, at - 64), at)
-    if not local or not domain or local.group() == "git":
+    if not domain or _FILE.fullmatch(domain[1]) or _PLACEHOLDER.search(domain.group()):
         return None
-    if _FILE.fullmatch(domain[1]) or _PLACEHOLDER.search(domain.group()):
-        return None
-    if _IN_ADDRESS.search(text, max(0, local.start() - 64), local.start()):
+    local = _LOCAL.search(text, max(0, at - 64), at)
+    if not local or local.group() == "git" or _IN_ADDRESS.search(text, max(0, local.start() - 64), local.start()):
         return None
     return Private(local.start(), domain.end(), "email")
 
@@ -240,9 +238,8 @@ def _find_announced(text: str, start: int, end: int, before: Private | None) -> 
 # ---- all together
 
 
-def _find(text: str, runs: IntArray) -> list[Private]:
-    """Get what the runs hold, ascending and disjoint."""
-    rows = runs.tolist()
+def _find(text: str, rows: list[list[int]]) -> list[Private]:
+    """Get what the rows of `find_runs` hold, ascending and disjoint."""
     found = [email for start, _, shape in rows if shape == AT_SIGN and (email := _find_email(text, start))]
     inside = {i for email in found for i in range(email.start, email.end)}
     last = None
@@ -250,7 +247,7 @@ def _find(text: str, runs: IntArray) -> list[Private]:
         if shape == AT_SIGN or start in inside:
             continue
         spans: list[Private | None]
-        if shape == CUE:
+        if shape == ID_CUE:
             spans = [_find_id(text, start, end)]
         else:
             spans = [*_find_numbers(text, start, end)] if end - start >= MIN_PLAIN else []
@@ -269,15 +266,13 @@ def _find(text: str, runs: IntArray) -> list[Private]:
     return disjoint
 
 
-def find_private(text: str, points: CodePoints | None = None) -> list[Private]:
+def find_private(text: str) -> list[Private]:
     """Find private data in a text.
 
     Parameters
     ----------
     text : str
         Cleaned text: full-width letters and digits have become ASCII.
-    points : ndarray of uint32, shape (len(text),), optional
-        The text's code points, where they are at hand.
 
     Returns
     -------
@@ -291,8 +286,8 @@ def find_private(text: str, points: CodePoints | None = None) -> list[Private]:
     >>> find_private("订单号13800000000，热线400-000-0000，京ICP备10000000号")
     []
     """
-    runs = find_runs(code_points(text) if points is None else points, _shapes(), MIN_DIGITS, MIN_ID)
-    return _find(text, runs) if len(runs) else []
+    runs, _ = find_runs(*join_points([Doc.from_text(text)]), _shapes(), MIN_DIGITS, MIN_ID)
+    return _find(text, runs.tolist())
 
 
 def clip_to_sentences(found: Sequence[Private], sents: IntArray) -> list[Private]:
@@ -340,9 +335,12 @@ _NO_TYPES = Coded.encode([], TYPES)
 
 def mark_private(docs: Sequence[Doc], mode: str) -> list[Doc]:
     """Get documents with their private spans; in mode ``mask`` the writer is told to hide them."""
+    rows, bounds = (array.tolist() for array in find_runs(*join_points(docs), _shapes(), MIN_DIGITS, MIN_ID))
     marked = []
-    for doc in docs:
-        found = [] if doc.sents is None else clip_to_sentences(find_private(doc.text, doc.points), doc.sents)
+    for doc, first, last in zip(docs, bounds[:-1], bounds[1:], strict=True):
+        found: list[Private] = []
+        if first < last and doc.sents is not None:
+            found = clip_to_sentences(_find(doc.text, rows[first:last]), doc.sents)
         if not found:
             marked.append(doc.extend(pii=_NO_SPANS, pii_types=_NO_TYPES))
             continue
