@@ -172,11 +172,11 @@ class Doc:
         """
         if not _LAYERS.issuperset(layers):
             raise TypeError(f"a document has no layer {', '.join(sorted(layers.keys() - _LAYERS))}")
+        merged = self.__dict__ | layers
+        if "text" in layers and "points" not in layers:
+            merged.pop("points", None)
         fresh = object.__new__(type(self))
-        fresh.__dict__.update(self.__dict__)
-        if "text" in layers:
-            fresh.__dict__.pop("points", None)
-        fresh.__dict__.update(layers)
+        object.__setattr__(fresh, "__dict__", merged)
         return fresh
 
     @cached_property

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.clean.apply import SKIPPABLE, add_counts, clean_classes, edit_text, fold_batch
+from pipeline.clean.apply import SKIPPABLE, add_count, clean_classes, edit_text, fold_batch
 from pipeline.clean.convert import CONVERSIONS, convert, tell_language, tell_script
 from pipeline.clean.quotes import QUOTES, choose_quotes
 from pipeline.doc import Doc, IntArray, code_points
@@ -99,11 +99,11 @@ def _rewrite(points: CodePoints, text: str, script: str, config: CleanConfig, co
     result = text
     if config.convert != "none" and script != "hans":
         converted = convert(points, config.convert)
-        add_counts(counts, [("script", int(np.count_nonzero(converted != points)))])
+        add_count(counts, "script", int(np.count_nonzero(converted != points)))
         points, result = converted, to_text(converted)
     if config.quotes != "keep":
         result = choose_quotes(result, config.quotes)
-        add_counts(counts, [("quotes", int(np.count_nonzero(code_points(result) != points)))])
+        add_count(counts, "quotes", int(np.count_nonzero(code_points(result) != points)))
     return None if result == text else result
 
 
@@ -140,15 +140,17 @@ def clean_docs(docs: Sequence[Doc], config: CleanConfig = _DEFAULT) -> list[Doc]
         texts = to_text(batch.points)
         ends, sent_ends, edit_ends = batch.bounds.tolist(), batch.sent_bounds.tolist(), batch.edit_bounds.tolist()
         is_changed, has_bracket, signs = batch.is_changed.tolist(), batch.has_bracket.tolist(), batch.signs.tolist()
-        repairs, n_of = batch.repairs.tolist(), batch.n_of.tolist()
+        n_of = batch.n_of.tolist()
+        rows, columns = batch.repairs.nonzero()
+        for i, column, n in zip(rows.tolist(), columns.tolist(), batch.repairs[rows, columns].tolist(), strict=True):
+            add_count(counts[waiting[i][0]], CHAR_REPAIRS[column], n)
         again = []
         for i, (d, source) in enumerate(waiting):
             doc, start, end = docs[d], ends[i], ends[i + 1] - 1
             points = batch.points[start:end]
             text = texts[start:end] if is_changed[i] else source
             edits = batch.edits[edit_ends[i] : edit_ends[i + 1]]
-            add_counts(counts[d], zip(CHAR_REPAIRS, repairs[i], strict=True))
-            if d in origins:
+            if d in origins and is_changed[i]:
                 origins[d] = origins[d][origin_from_edits(edits, len(text))]
             if signs[i]:
                 edited, moved = edit_text(text, counts[d], signs[i], config.skip)

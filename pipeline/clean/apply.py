@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -85,12 +85,11 @@ def edit_text(text: str, counts: dict[str, int], signs: int, skip: tuple[str, ..
         if edits:
             known = np.arange(len(text) + 1, dtype=np.int32) if origin is None else origin
             text, origin = apply_edits(text, known, edits)
-            add_counts(counts, [(name, len(edits))])
+            add_count(counts, name, len(edits))
     return text, origin
 
 
-def add_counts(counts: dict[str, int], more: Iterable[tuple[str, int]]) -> None:
-    """Add what is not zero to the counts."""
-    for name, n in more:
-        if n:
-            counts[name] = counts.get(name, 0) + n
+def add_count(counts: dict[str, int], name: str, n: int) -> None:
+    """Add to a count, if there is anything to add."""
+    if n:
+        counts[name] = counts.get(name, 0) + n

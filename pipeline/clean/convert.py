@@ -27,7 +27,7 @@ _IN_BOTH_SCRIPTS = "乾於吒"
 """OpenCC converts them, yet names keep them in simplified text (乾隆, 哪吒, the surname 於): they prove nothing."""
 
 
-_N_OPENINGS = 1 << 20
+_N_OPENINGS = 1 << 17  # few enough to stay near the processor
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class PhraseTable:
     phrases: Mapping[str, str]
     by_first: Mapping[str, tuple[str, ...]]
     openings: NDArray[np.bool_]  # by the hash of a phrase's first two characters
+    has_chars: bool
     chars: NDArray[np.uint32]
 
 
@@ -53,10 +54,9 @@ def _read_dictionary(entries: Mapping[str, str]) -> PhraseTable:
     for key in phrases:
         openings[_hash_pairs(code_points(key[:2]))] = True
     chars = np.arange(N_CODE_POINTS, dtype=np.uint32)
-    for key, value in first_choice.items():
-        if len(key) == 1:
-            chars[ord(key)] = ord(value)
-    return PhraseTable(phrases, by_first, openings, chars)
+    single = {ord(key): ord(value) for key, value in first_choice.items() if len(key) == 1}
+    chars[list(single)] = list(single.values())
+    return PhraseTable(phrases, by_first, openings, bool(single), chars)
 
 
 @cache
@@ -68,20 +68,22 @@ def load_conversion(name: str) -> tuple[tuple[PhraseTable, ...], ...]:
 
 def _hash_pairs(points: CodePoints) -> CodePoints:
     """Get a hash of every two neighbours, shape (n - 1,)."""
-    return (points[:-1] * np.uint32(0x9E3779B1) ^ points[1:] * np.uint32(0x85EBCA6B)) >> np.uint32(12)
+    return (points[:-1] * np.uint32(0x9E3779B1) ^ points[1:] * np.uint32(0x85EBCA6B)) >> np.uint32(15)
 
 
-def _find_phrases(text: str, table: PhraseTable, free: bytearray, pairs: CodePoints) -> list[tuple[int, str]]:
+def _find_phrases(points: CodePoints, table: PhraseTable, free: NDArray[np.bool_]) -> list[tuple[int, str]]:
     """Find the phrases to replace, and mark their places as taken: longest first, then leftmost, never overlapping."""
+    starts = np.flatnonzero(table.openings[_hash_pairs(points)]).tolist() if table.phrases else []
+    text = to_text(points) if starts else ""
     found: list[tuple[int, str]] = []
-    for start in np.flatnonzero(table.openings[pairs]).tolist():
+    for start in starts:
         found.extend((start, key) for key in table.by_first.get(text[start], ()) if text.startswith(key, start))
     found.sort(key=lambda match: (-len(match[1]), match[0]))
     kept = []
     for start, key in found:
-        end = start + len(key)
-        if free.find(0, start, end) < 0:
-            free[start:end] = bytes(len(key))
+        place = free[start : start + len(key)]
+        if place.all():
+            place[:] = False
             kept.append((start, key))
     return kept
 
@@ -109,15 +111,13 @@ def convert(points: CodePoints, conversion: str) -> CodePoints:
     '了解汉语'
     """
     for group in load_conversion(conversion):
-        text, pairs = to_text(points), _hash_pairs(points)
-        marks = bytearray(b"\x01") * len(points)
-        free = np.frombuffer(marks, dtype=np.bool_)
-        result = points.copy()
+        result, free = points.copy(), np.ones(len(points), dtype=np.bool_)
         for table in group:
-            for start, key in _find_phrases(text, table, marks, pairs) if table.phrases else ():
+            for start, key in _find_phrases(points, table, free):
                 result[start : start + len(key)] = code_points(table.phrases[key])
-            np.copyto(result, table.chars[points], where=free)
-            free &= result == points
+            if table.has_chars:
+                np.copyto(result, table.chars[points], where=free)
+                free &= result == points
         points = result
     return points
 
