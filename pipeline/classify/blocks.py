@@ -5,7 +5,7 @@ It is added to the log-odds that the text gives. Where a page is one box, or the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,14 +62,14 @@ class BlockTable:
     parent: IntArray
 
 
-def make_blocks(docs: Sequence[Doc], lines: Sequence[IntArray]) -> BlockTable | None:
+def make_blocks(docs: Sequence[Doc], lines: Iterable[IntArray]) -> BlockTable | None:
     """Get what readers saw of the lines of documents; None if they saw nothing.
 
     Parameters
     ----------
     docs : sequence of Doc
         Cleaned.
-    lines : sequence of ndarray of int32, shape (n_lines, 2)
+    lines : iterable of ndarray of int32, shape (n_lines, 2)
         Of each document, half-open code points of its text.
     """
     if not any("blocks" in doc.meta for doc in docs):

@@ -105,18 +105,18 @@ def make_table(docs: Sequence[Doc]) -> Table:
     """
     points, starts = join_points(docs)
     sents: list[IntArray] = []
-    for d, doc in enumerate(docs):
+    for doc in docs:
         if doc.sents is None:
             raise AlignmentError(f"document {doc.id!r} has no sentences; run the clean stage before classify")
-        sents.append(doc.sents + np.int32(starts[d]))
+        sents.append(doc.sents)
     joined = np.concatenate(sents) if sents else np.zeros((0, 2), dtype=np.int32)
-    joined = np.ascontiguousarray(joined.reshape(-1, 2), dtype=np.int32)
+    sent_bounds = np.cumsum([0, *map(len, sents)], dtype=np.int64)
+    joined = np.add(joined.reshape(-1, 2), np.repeat(starts[:-1], np.diff(sent_bounds))[:, None], dtype=np.int32)
     if len(joined) and (joined[:, 1] <= joined[:, 0]).any():
         raise AlignmentError("a sentence is empty; sentences are half-open and hold at least one character")
-    sent_bounds = np.concatenate([[0], np.cumsum([len(part) for part in sents])]).astype(np.int64)
     lines, line_bounds, sent_line = _lines_of(points, joined, sent_bounds)
     known = [np.asarray(doc.meta["templates"], dtype=np.float32) for doc in docs if "templates" in doc.meta]
     support = np.concatenate(known) if known and len(known) == len(docs) else None
-    own = [lines[line_bounds[d] : line_bounds[d + 1]] - np.int32(starts[d]) for d in range(len(docs))]
+    own = (lines[line_bounds[d] : line_bounds[d + 1]] - np.int32(starts[d]) for d in range(len(docs)))
     blocks = make_blocks(docs, own)
     return Table(points, fold_points(points), lines, line_bounds, joined, sent_bounds, sent_line, support, blocks)
