@@ -6,6 +6,7 @@ row at the end, so that a table of any schema takes a handful of passes over its
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.kernels.columns import SLACK, Bytes, Offsets, copy_bytes
 
-_QUOTE, _BACKSLASH, _COMMA, _DOT, _ZERO, _MINUS = (ord(char) for char in '"\\,.0-')
+_QUOTE, _BACKSLASH, _COMMA, _ZERO, _MINUS = (ord(char) for char in '"\\,0-')
 _ONE = np.uint64(1)
 _CHUNK = np.uint64(64)
 """Bytes of a string that are looked at together: most have nothing to escape."""
@@ -136,30 +137,23 @@ def write_ints(values: NDArray[np.int32]) -> Pieces:
     return Pieces(data, starts, ends)
 
 
+@cache
+def decimals() -> Pieces:
+    """Write every number from 0 to 1 that has `DECIMALS` decimals, without zeros at the end, ascending."""
+    written = [f"{part / 10**DECIMALS:.{DECIMALS}f}".rstrip("0") for part in range(10**DECIMALS + 1)]
+    whole = [number + "0" if number.endswith(".") else number for number in written]
+    bounds = np.cumsum([0, *map(len, whole)], dtype=np.int64)
+    return Pieces(np.frombuffer("".join(whole).encode(), dtype=np.uint8), bounds[:-1], bounds[1:])
+
+
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def write_probabilities(values: NDArray[np.float32]) -> Pieces:
-    """Write numbers from 0 to 1 by their own `DECIMALS` decimals, without zeros at the end; NaN as 0.0."""
-    data = np.empty((DECIMALS + 2) * len(values), dtype=np.uint8)
-    starts, ends = np.empty(len(values), dtype=np.int64), np.empty(len(values), dtype=np.int64)
-    at = 0
+def nearest_decimals(values: NDArray[np.float32]) -> Offsets:
+    """Get which of `decimals` each number is, rounded; NaN is 0."""
+    rows = np.empty(len(values), dtype=np.int64)
     for k in range(len(values)):
-        starts[k] = at
         value = np.float64(values[k])
-        parts = 0 if np.isnan(value) else np.int64(np.rint(value * 10.0**DECIMALS))
-        data[at] = _ZERO + parts // 10**DECIMALS
-        data[at + 1] = _DOT
-        at += 2
-        rest, unit = parts % 10**DECIMALS, 10 ** (DECIMALS - 1)
-        data[at] = _ZERO + rest // unit
-        at += 1
-        rest %= unit
-        while rest:
-            unit //= 10
-            data[at] = _ZERO + rest // unit
-            at += 1
-            rest %= unit
-        ends[k] = at
-    return Pieces(data, starts, ends)
+        rows[k] = 0 if np.isnan(value) else np.int64(np.rint(value * 10.0**DECIMALS))
+    return rows
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -203,17 +197,14 @@ def join_rows(data: Bytes, starts: Offsets, ends: Offsets, keys: Bytes, key_offs
     ----------
     data : ndarray of uint8
         With `SLACK` behind the cells.
-    starts, ends : ndarray of int64, shape (n_columns, n_rows)
+    starts, ends : ndarray of int64, shape (n_rows, n_columns)
     keys : ndarray of uint8
         With `SLACK` behind the last.
     key_offsets : ndarray of int64, shape (n_columns + 2,)
         What stands before each column, and at the end of the row.
     """
-    n_columns, n = starts.shape
-    size = n * (key_offsets[n_columns + 1] - key_offsets[0])
-    for c in range(n_columns):
-        for k in range(n):
-            size += ends[c, k] - starts[c, k]
+    n, n_columns = starts.shape
+    size = n * (key_offsets[n_columns + 1] - key_offsets[0]) + np.sum(ends) - np.sum(starts)
     joined = np.empty(size + SLACK, dtype=np.uint8)
     firsts, lasts = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
     at = np.uint64(0)
@@ -221,7 +212,7 @@ def join_rows(data: Bytes, starts: Offsets, ends: Offsets, keys: Bytes, key_offs
         firsts[k] = at
         for c in range(n_columns):
             at = copy_bytes(joined, at, keys, key_offsets[c], key_offsets[c + 1])
-            at = copy_bytes(joined, at, data, starts[c, k], ends[c, k])
+            at = copy_bytes(joined, at, data, starts[k, c], ends[k, c])
         at = copy_bytes(joined, at, keys, key_offsets[n_columns], key_offsets[n_columns + 1])
         lasts[k] = at
     return Pieces(joined[:at], firsts, lasts)

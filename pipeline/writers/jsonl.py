@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.kernels.columns import SLACK
-from pipeline.kernels.json import Pieces, join_lists, join_rows, quote_strings, write_ints, write_probabilities
+from pipeline.kernels.json import Pieces, decimals, join_lists, join_rows, nearest_decimals, quote_strings, write_ints
 
 _SLACK = np.zeros(SLACK, dtype=np.uint8)
 _NULL = np.frombuffer(b"null", dtype=np.uint8)
@@ -52,11 +52,11 @@ def _join(columns: Sequence[pa.Array], names: Sequence[str], end: str) -> Pieces
         keys.append(key)
         key = ","
     keys.append(key.removesuffix(",") + end)
-    starts, ends = np.empty((2, len(pieces), len(columns[0])), dtype=np.int64)
+    starts, ends = np.empty((2, len(columns[0]), len(pieces)), dtype=np.int64)
     shift = 0
     for i, column in enumerate(pieces):
-        np.add(column.starts, shift, out=starts[i])
-        np.add(column.ends, shift, out=ends[i])
+        np.add(column.starts, shift, out=starts[:, i])
+        np.add(column.ends, shift, out=ends[:, i])
         shift += len(column.data)
     data = np.concatenate([*(column.data for column in pieces), _SLACK])
     key_offsets = np.cumsum([0] + [len(key.encode()) for key in keys])
@@ -86,8 +86,7 @@ def _plain_pieces(array: pa.Array) -> Pieces:
     """Get the JSON of cells; what stands for a null is any value."""
     pieces: Pieces
     if pa.types.is_dictionary(array.type):
-        names, codes = _pieces(array.dictionary), array.indices.fill_null(0).to_numpy()
-        pieces = Pieces(names.data, names.starts[codes], names.ends[codes])
+        pieces = _take(_pieces(array.dictionary), array.indices.fill_null(0).to_numpy())
     elif pa.types.is_list(array.type):
         child = _pieces(array.flatten() if array.null_count else array.values)
         pieces = join_lists(np.append(child.data, _SLACK), child.starts, child.ends, _list_offsets(array))
@@ -95,12 +94,17 @@ def _plain_pieces(array: pa.Array) -> Pieces:
         fields = [array.type.field(i).name for i in range(array.type.num_fields)]
         pieces = _join(array.flatten(), fields, "}")
     elif pa.types.is_float32(array.type):
-        pieces = write_probabilities(array.to_numpy(zero_copy_only=False))
+        pieces = _take(decimals(), nearest_decimals(array.to_numpy(zero_copy_only=False)))
     elif pa.types.is_int32(array.type):
         pieces = write_ints(array.fill_null(0).to_numpy())
     else:
         pieces = quote_strings(*_string_buffers(array.cast(pa.large_string())))
     return pieces
+
+
+def _take(pieces: Pieces, rows: NDArray[Any]) -> Pieces:
+    """Get cells that are among those that are written."""
+    return Pieces(pieces.data, pieces.starts[rows], pieces.ends[rows])
 
 
 def _list_offsets(array: pa.ListArray) -> NDArray[np.int64]:
