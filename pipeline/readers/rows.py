@@ -85,7 +85,7 @@ def read_jsonl(stream: IO[bytes], piece: Piece) -> Iterator[Read]:
                 raise too_large()
             if row == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
-            if line.strip():
+            if line and not line.isspace():
                 yield _read_row(line, doc_id, piece)
         except InputRejectedError as error:
             yield Rejection(piece.origin, error.doc_id or doc_id, row, offset, error.code, error.reason)

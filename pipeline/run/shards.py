@@ -247,10 +247,10 @@ class ShardRun:
         for piece in self._shard.pieces:
             for read in read_piece(piece, self._meter):
                 self.note.n_read += 1
-                if isinstance(read, Doc):
-                    yield from self._place(read)
-                else:
+                if not isinstance(read, Doc):
                     self._rejections.append((self.note.n_read, read))
+                elif (doc := self._place(read)) is not None:
+                    yield doc
         self.note.input_sha256 = self._meter.hexdigest()
 
     def _tell(self, n_docs: int, n_bytes: int) -> None:
@@ -258,8 +258,8 @@ class ShardRun:
         self._progress(n_docs, n_bytes - self._n_told)
         self._n_told = n_bytes
 
-    def _place(self, doc: Doc) -> Iterator[Doc]:
-        """Tell a document its position and whether it is a duplicate; drop it if duplicates are."""
+    def _place(self, doc: Doc) -> Doc | None:
+        """Tell a document its position and whether it is a duplicate; None if it is dropped for that."""
         position = self.note.n_read
         link = self._links.get(position)
         if link is not None and self._drops:
@@ -272,9 +272,11 @@ class ShardRun:
                     "duplicate_of": link.kept_id,
                 }
             )
-            return
-        said = {} if link is None else {"duplicate_of": link.kept_id}
-        yield doc.extend(meta={**doc.meta, "position": position, **said})
+            return None
+        meta = {**doc.meta, "position": position}
+        if link is not None:
+            meta["duplicate_of"] = link.kept_id
+        return doc.extend(meta=meta)
 
     def _reject(self, doc: Doc, error: InputRejectedError) -> None:
         rejection = Rejection.of(error, str(doc.meta["origin"]), doc.id)
