@@ -11,13 +11,15 @@ from conftest import cleaned
 
 from pipeline.classify import Classifier, ClassifyConfig, annotate, load_classifier, make_classify
 from pipeline.classify.blocks import block_features, block_log_odds
-from pipeline.classify.features import first_round, second_round, shape_of
+from pipeline.classify.features import code_first, code_second, first_round, second_round, shape_of
 from pipeline.classify.reasons import attribution, explain
 from pipeline.classify.table import Table, make_table
 from pipeline.doc import Doc
 from pipeline.errors import AlignmentError, ModelError
 from pipeline.kernels.boxes import FEATURES
+from pipeline.kernels.trees import Bins, rows_of_blocks
 from pipeline.readers.blocks import read_html
+from pipeline.training.fit import fit_bins
 from pipeline.writers.columns import make_tables
 
 MODEL = Path(__file__).parent.parent / "models" / "classifier"
@@ -61,20 +63,23 @@ def test_documents_without_sentences_are_refused():
         make_table([replace(DOCS[1], sents=np.array([[0, 0]], np.int32))])
 
 
-def line_features(table: Table, scores: np.ndarray) -> np.ndarray:
-    parts = [*first_round(table, shape_of(table), scores), second_round(table, scores[:, :1])]
-    return np.concatenate(parts, axis=1)
+def line_codes(table: Table, scores: np.ndarray, bins: list[Bins]) -> np.ndarray:
+    """What both rounds see of lines."""
+    blocks = code_first(bins[0], table, shape_of(table), scores)
+    code_second(bins[1], blocks, table, scores[:, :1].copy())
+    return rows_of_blocks(blocks, len(scores))
 
 
 def test_features_do_not_look_over_the_edge_of_a_document():
     rng = np.random.default_rng(0)
     table = make_table(DOCS)
     scores = rng.normal(size=(len(table.lines), 19)).astype(np.float32)
-    together = line_features(table, scores)
+    rounds = first_round(table, shape_of(table), scores), second_round(table, scores[:, :1].copy())
+    bins = [fit_bins(np.concatenate(parts, axis=1)) for parts in rounds]
+    together = line_codes(table, scores, bins)
     for d, doc in enumerate(DOCS):
         part = slice(table.line_bounds[d], table.line_bounds[d + 1])
-        alone = make_table([doc])
-        np.testing.assert_array_equal(together[part], line_features(alone, scores[part]))
+        np.testing.assert_array_equal(together[part], line_codes(make_table([doc]), scores[part], bins))
 
 
 @pytest.mark.parametrize(

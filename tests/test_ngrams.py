@@ -1,5 +1,7 @@
 """The n-gram and tree kernels give scikit-learn's own decision values."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -7,11 +9,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.doc import code_points
-from pipeline.kernels.cues import build_cues, count_cues
+from pipeline.kernels.cues import NEARNESS, NEVER, build_cues, count_cues
 from pipeline.kernels.ngrams import MAX_REACH, Linear, count_ngrams, fold_points, hash_ngrams, lay_out, quantise
 from pipeline.kernels.regions import decode_lines, learn_moves
-from pipeline.kernels.shape import OUTSIDE, join_context, shift_columns, smooth_columns
-from pipeline.kernels.trees import Forest, forest_of, rows_of_blocks
+from pipeline.kernels.shape import OUTSIDE, join_context, smooth_columns
+from pipeline.kernels.trees import BLOCK, Forest, forest_of, move_codes, new_blocks, rows_of_blocks
 from pipeline.training.fit import fit_bins
 
 BITS = 14
@@ -191,10 +193,23 @@ def test_neighbours_stop_at_the_document():
     values = np.array([[1], [2], [3]], np.float32)
     bounds = np.array([0, 2, 3], np.int64)
     out = np.empty((3, 2), np.float32)
-    shift_columns(values, bounds, np.array([-1, 1], np.int64), out)
-    assert out.tolist() == [[OUTSIDE, 2], [1, OUTSIDE], [OUTSIDE, OUTSIDE]]
     smooth_columns(values, bounds, 1.0, out)
     assert out.tolist() == [[OUTSIDE, 2], [1, OUTSIDE], [OUTSIDE, OUTSIDE]]
+
+
+@pytest.mark.parametrize("n_rows", [1, BLOCK, 3 * BLOCK + 5])
+def test_codes_move_within_the_document(n_rows):
+    rng = np.random.default_rng(0)
+    bounds = np.unique(np.r_[0, rng.integers(0, n_rows, n_rows // 9), n_rows]).astype(np.int64)
+    offsets = (-4, -1, 1, 4)
+    blocks = new_blocks(n_rows, 2 + len(offsets))
+    blocks[:, 1] = rng.integers(1, 255, (len(blocks), BLOCK))
+    move_codes(blocks, np.array([(1, offset) for offset in offsets]), bounds, 2)
+    rows = rows_of_blocks(blocks, n_rows)
+    for first, last in itertools.pairwise(bounds.tolist()):
+        for i in range(first, last):
+            expected = [rows[i + offset, 1] if first <= i + offset < last else 0 for offset in offsets]
+            assert rows[i, 2:].tolist() == expected
 
 
 def test_context_adds_up_within_the_page():
@@ -209,7 +224,9 @@ def test_the_longest_cue_counts_and_is_used_up():
     points, spans = arrays(["他说明天来", "看说明书", "无"])
     out = np.empty((3, 4), np.float32)
     count_cues(points, spans, keys, codes, parts, 2, out)
-    assert out.tolist() == [[1, 1, 1, 2], [1, 0, 1, 99], [0, 0, 99, 99]]
+    never = NEARNESS[NEVER]
+    expected = [[1, 1, NEARNESS[1], NEARNESS[2]], [1, 0, NEARNESS[1], never], [0, 0, never, never]]
+    assert out.tolist() == expected
 
 
 @pytest.mark.parametrize("groups", [{"a": ["四个字词"]}, {"a": ["来"], "b": ["来"]}])

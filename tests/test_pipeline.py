@@ -164,12 +164,7 @@ def test_the_spun_sample_without_its_foot_is_all_body(sample: list[str], nlp: Pi
     assert kinds_of_lines(nlp, sample[:N_BODY]) == [{None}] * N_BODY
 
 
-def test_the_spun_samples_body_stays_below_its_foot(sample: list[str], nlp: Pipeline) -> None:
+def test_the_spun_samples_foot_is_found_above_its_body(sample: list[str], nlp: Pipeline) -> None:
     kinds = kinds_of_lines(nlp, sample[N_BODY:] + sample[:N_BODY])
     assert kinds[len(KINDS) :] == [{None}] * N_BODY
-    assert sum(None not in kind for kind in kinds[: len(KINDS)]) >= 5
-
-
-@pytest.mark.xfail(strict=True, reason="bios in full sentences above the article are taken for its beginning")
-def test_the_spun_samples_foot_is_found_above_its_body(sample: list[str], nlp: Pipeline) -> None:
-    assert all(None not in kind for kind in kinds_of_lines(nlp, sample[N_BODY:] + sample[:N_BODY])[: len(KINDS)])
+    assert all(None not in kind for kind in kinds[: len(KINDS)])

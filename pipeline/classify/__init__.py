@@ -22,7 +22,7 @@ from pipeline.stage import Stage, stage
 from pipeline.weights import load_arrays, load_meta
 
 ARRAYS = "classifier.npz"
-VERSION = 4
+VERSION = 5
 """Raised whenever features or arrays change: an older model would be read wrong."""
 
 BODY = ROLES.index("body")

@@ -50,7 +50,7 @@ _KEYS, _CODES, _PARTS = build_cues(CUES)
 
 
 def cues_of(table: Table, spans: IntArray) -> FloatArray:
-    """Cues of sentences: (n_spans, 2 * len(CUES)), counts and then first places."""
+    """Cues of sentences: how many, and how near the start the first is: (n_spans, 2 * len(CUES))."""
     out = np.empty((len(spans), 2 * len(CUES)), dtype=np.float32)
     count_cues(table.folded, np.ascontiguousarray(spans), _KEYS, _CODES, _PARTS, len(CUES), out)
     return out

@@ -6,27 +6,49 @@ first round said of the whole document.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.classify.table import Table
-from pipeline.doc import ROLES, FloatArray
+from pipeline.doc import KINDS, ROLES, FloatArray
 from pipeline.kernels.shape import (
     CHAR_CLASSES,
     POSITION_NAMES,
     SHAPE_NAMES,
     describe_spans,
     place_lines,
-    shift_columns,
     smooth_columns,
 )
+from pipeline.kernels.trees import Bins, Blocks, move_codes, new_blocks
 
 Bounds = NDArray[np.int64]
 
-NEAR = np.array([-4, -3, -2, -1, 1, 2, 3, 4], dtype=np.int64)
-NEXT = np.array([-2, -1, 1, 2], dtype=np.int64)
+NEAR, NEXT = (-4, -3, -2, -1, 1, 2, 3, 4), (-2, -1, 1, 2)
 ENDS_STOP = SHAPE_NAMES.index("ends_stop")
 _SHAPES_AROUND = tuple(SHAPE_NAMES.index(name) for name in ("log_chars", "ends_stop", "bar", "space", "digit"))
+_SCORES = len(SHAPE_NAMES) + len(POSITION_NAMES)
+_N_SCORES = len(ROLES) + len(KINDS)  # boilerplate, the other roles, the kinds
+_KINDS = _SCORES + len(ROLES)
+
+
+def _moves(*groups: tuple[Iterable[int], Sequence[int]]) -> NDArray[np.int64]:
+    """Every column of a group, as it is at every offset of the group."""
+    return np.array([(column, offset) for columns, offsets in groups for column in columns for offset in offsets])
+
+
+FIRST_MOVES = _moves(
+    ([_SCORES], NEAR),
+    (_SHAPES_AROUND[:2], NEAR),
+    (_SHAPES_AROUND[2:], NEXT),
+    (range(_SCORES + 1, _SCORES + _N_SCORES), (-1, 1)),
+    (range(_KINDS, _SCORES + _N_SCORES), (-2, 2)),
+)
+"""Which columns of the first round are also seen at which lines around: rows of column and offset."""
+N_FIRST = _SCORES + 3 * _N_SCORES + 4 * (1 + len(_SHAPES_AROUND)) + len(FIRST_MOVES)
+SECOND_MOVES = _moves(([N_FIRST], NEAR))
+N_SECOND = 7 + len(SECOND_MOVES)
 
 
 def shape_of(table: Table) -> FloatArray:
@@ -44,13 +66,6 @@ def place_of(table: Table, shape: FloatArray) -> FloatArray:
     return out
 
 
-def shifted(values: FloatArray, bounds: Bounds, offsets: NDArray[np.int64]) -> FloatArray:
-    """What stands `offsets` lines away: (n_lines, n_columns * n_offsets)."""
-    out = np.empty((len(values), values.shape[1] * len(offsets)), dtype=np.float32)
-    shift_columns(np.ascontiguousarray(values), bounds, offsets, out)
-    return out
-
-
 def smoothed(values: FloatArray, bounds: Bounds, decay: float) -> FloatArray:
     """Running means before and after: (n_lines, 2 * n_columns)."""
     out = np.empty((len(values), 2 * values.shape[1]), dtype=np.float32)
@@ -59,7 +74,7 @@ def smoothed(values: FloatArray, bounds: Bounds, decay: float) -> FloatArray:
 
 
 def first_round(table: Table, shape: FloatArray, scores: FloatArray) -> list[FloatArray]:
-    """Features of the first round, in parts side by side.
+    """Features of the first round, in parts side by side; FIRST_MOVES tells what else it sees.
 
     Parameters
     ----------
@@ -74,57 +89,42 @@ def first_round(table: Table, shape: FloatArray, scores: FloatArray) -> list[Flo
     list of ndarray of float32, each of shape (n_lines, n_columns)
     """
     bounds = table.line_bounds
-    around = np.ascontiguousarray(shape[:, _SHAPES_AROUND])
-    own = np.concatenate([scores[:, :1], around], axis=1)
+    own = np.concatenate([scores[:, :1], shape[:, _SHAPES_AROUND]], axis=1)
     return [
         shape,
         place_of(table, shape),
         scores,
-        shifted(scores[:, :1], bounds, NEAR),
-        shifted(around[:, :2], bounds, NEAR),
-        shifted(around[:, 2:], bounds, NEXT),
-        shifted(scores[:, 1:], bounds, NEXT[1:3]),
         smoothed(scores, bounds, 0.8),
         smoothed(own, bounds, 0.5),
         smoothed(own, bounds, 1.0),
     ]
 
 
-def second_round(table: Table, logits: FloatArray) -> FloatArray:
-    """Features that the second round sees besides those of the first: the first round's verdicts around the line.
+def second_round(table: Table, logits: FloatArray) -> list[FloatArray]:
+    """Features that the second round sees besides those of the first; SECOND_MOVES tells of further ones.
 
     Parameters
     ----------
     table : Table
-    logits : ndarray of float32, shape (n_lines, n_outputs)
+    logits : ndarray of float32, shape (n_lines, 1)
         The first round's raw values.
 
     Returns
     -------
-    ndarray of float32, shape (n_lines, n_features)
+    list of ndarray of float32, each of shape (n_lines, n_columns)
     """
-    bounds = table.line_bounds
-    parts = (
-        logits,
-        shifted(logits, bounds, NEAR),
-        smoothed(logits, bounds, 0.5),
-        smoothed(logits, bounds, 0.8),
-        smoothed(logits, bounds, 1.0),
-    )
-    return np.concatenate(parts, axis=1)
+    return [logits, *(smoothed(logits, table.line_bounds, decay) for decay in (0.5, 0.8, 1.0))]
 
 
-def kind_round(table: Table, scores: FloatArray) -> FloatArray:
-    """Features for the kind of a line besides those of both rounds: scores of the kinds two lines away.
+def code_first(bins: Bins, table: Table, shape: FloatArray, scores: FloatArray) -> Blocks:
+    """Get codes of what the first round sees, with room for what the second sees besides; arguments as there."""
+    blocks = new_blocks(len(scores), N_FIRST + N_SECOND)
+    n_known = bins.fill(blocks, first_round(table, shape, scores))
+    move_codes(blocks, FIRST_MOVES, table.line_bounds, n_known)
+    return blocks
 
-    Parameters
-    ----------
-    table : Table
-    scores : ndarray of float32, shape (n_lines, n_outputs)
 
-    Returns
-    -------
-    ndarray of float32, shape (n_lines, n_features)
-    """
-    kinds = np.ascontiguousarray(scores[:, len(ROLES) :])  # after boilerplate and the other roles
-    return shifted(kinds, table.line_bounds, np.array([-2, 2], dtype=np.int64))
+def code_second(bins: Bins, blocks: Blocks, table: Table, logits: FloatArray) -> None:
+    """Write codes of what the second round sees besides, behind those of the first."""
+    n_known = bins.fill(blocks, second_round(table, logits), N_FIRST)
+    move_codes(blocks, SECOND_MOVES, table.line_bounds, n_known)

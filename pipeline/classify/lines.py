@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.classify.blocks import block_log_odds
-from pipeline.classify.features import ENDS_STOP, first_round, kind_round, second_round, shape_of
+from pipeline.classify.features import ENDS_STOP, code_first, code_second, shape_of
 from pipeline.classify.table import Table
 from pipeline.doc import KINDS, ROLES, FloatArray, IntArray
 from pipeline.kernels.ngrams import Linear
@@ -42,10 +42,6 @@ lost; set by a look at development pages."""
 SHORT_LINE = 40
 """From here on to LONG_LINE, caution with lines that end like a sentence grows: in cross-validation on real pages as
 many lines come out right, and a fifth of the characters that were still lost do not get lost."""
-
-LEAN = np.float32(0.4)
-"""What every line's log-odds of boilerplate are less by, for decoding makes regions of it grow; chosen on the labelled
-pages' dev split."""
 
 OUTPUTS = ("boilerplate", *ROLES[:BOILERPLATE], *KINDS)
 """What the n-gram models score a line for, each against all others."""
@@ -120,14 +116,13 @@ class _Reading(NamedTuple):
     is_prose : ndarray of bool, shape (n_lines,)
         Whether a line is long and no code.
     blocks : ndarray of uint8
-        Codes of the features of both rounds, `n_known` of them.
+        Codes of the features of both rounds.
     """
 
     scores: FloatArray
     log_odds: FloatArray
     is_prose: NDArray[np.bool_]
     blocks: Blocks
-    n_known: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +133,8 @@ class LineModel:
     ----------
     lead, rest : Linear
         N-gram scores for the first of `OUTPUTS`, and for the others.
-    bins : Bins
-        Of the features of both rounds and of the kinds, one after another.
+    near, far : Bins
+        Of the features of the first round, and of what the second sees besides.
     first, second : Forest
         Boilerplate against the rest, one output.
     roles, kinds : Forest
@@ -152,7 +147,8 @@ class LineModel:
 
     lead: Linear
     rest: Linear
-    bins: Bins
+    near: Bins
+    far: Bins
     first: Forest
     second: Forest
     roles: Forest
@@ -183,21 +179,18 @@ class LineModel:
         shape = shape_of(table)
         scores = self.score_lines(table, shape)
         n_lines = len(scores)
-        blocks = self.bins.new_blocks(n_lines)
-        n_known = 0
-        for part in first_round(table, shape, scores):
-            n_known = self.bins.fill(blocks, part, n_known)
-        n_known = self.bins.fill(blocks, second_round(table, self.first.decide(blocks, n_lines)), n_known)
+        blocks = code_first(self.near, table, shape, scores)
+        code_second(self.far, blocks, table, self.first.decide(blocks, n_lines))
         n_chars = table.lines[:, 1] - table.lines[:, 0]
         is_long = n_chars >= LONG_LINE
         grown = np.clip((n_chars - SHORT_LINE) / np.float32(LONG_LINE - SHORT_LINE), 0, 1)
-        caution = LEAN + CAUTION * np.where(shape[:, ENDS_STOP] > 0, grown, is_long)
+        caution = CAUTION * np.where(shape[:, ENDS_STOP] > 0, grown, is_long)
         log_odds = np.asarray(self.second.decide(blocks, n_lines)[:, 0] - caution, dtype=np.float32)
-        return _Reading(scores, log_odds, is_long & (shape[:, _LATIN] <= 0.3), blocks, n_known)
+        return _Reading(scores, log_odds, is_long & (shape[:, _LATIN] <= 0.3), blocks)
 
     def decide(self, table: Table) -> LineVerdict:
         """Role and kind of every line."""
-        scores, log_odds, is_prose, blocks, n_known = self._read(table)
+        scores, log_odds, is_prose, blocks = self._read(table)
         if table.support is not None:
             log_odds = log_odds + support_log_odds(table.support)
         if table.blocks is not None:
@@ -206,14 +199,12 @@ class LineModel:
         role = decode_lines(role_scores(log_odds, self._other_roles(blocks, is_open)), table.line_bounds, self.moves)
         kind = np.full(len(scores), -1, dtype=np.int16)
         footers = np.flatnonzero(role == BOILERPLATE)
-        kind[footers] = self._kinds(blocks, footers, kind_round(table, scores)[footers], n_known)
+        kind[footers] = self._kinds(blocks, footers)
         return LineVerdict(role, kind, log_odds, scores)
 
-    def _kinds(self, blocks: Blocks, rows: NDArray[np.int64], further: FloatArray, n_known: int) -> NDArray[np.int16]:
-        """Kinds of some lines, of which `blocks` has the first `n_known` features."""
-        own = take_rows(blocks, rows)
-        self.bins.fill(own, further, n_known)
-        best = values_of(self.kinds, self.kind_codes, own, len(rows)).argmax(axis=1)
+    def _kinds(self, blocks: Blocks, rows: NDArray[np.int64]) -> NDArray[np.int16]:
+        """Kinds of some lines."""
+        best = values_of(self.kinds, self.kind_codes, take_rows(blocks, rows), len(rows)).argmax(axis=1)
         return np.asarray(self.kind_codes[best], dtype=np.int16)
 
     def _other_roles(self, blocks: Blocks, is_open: NDArray[np.bool_]) -> FloatArray:
@@ -231,11 +222,9 @@ class LineModel:
         plain = {f"line_{name}": getattr(self, name) for name in _PLAIN}
         for name in _LINEAR:
             plain |= getattr(self, name).arrays(f"line_{name}")
-        forests = {name: getattr(self, name) for name in _FORESTS}
-        forests["bins"] = self.bins
-        return plain | {
-            key: array for name, forest in forests.items() for key, array in forest.arrays(f"line_{name}").items()
-        }
+        for name in (*_FORESTS, *_BINS):
+            plain |= getattr(self, name).arrays(f"line_{name}")
+        return plain
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -243,11 +232,13 @@ class LineModel:
         plain: dict[str, Any] = {name: arrays[f"line_{name}"] for name in _PLAIN}
         forests: dict[str, Any] = {name: Forest.from_arrays(arrays, f"line_{name}") for name in _FORESTS}
         linear: dict[str, Any] = {name: Linear.from_arrays(arrays, f"line_{name}") for name in _LINEAR}
-        return cls(**plain, **linear, **forests, bins=Bins.from_arrays(arrays, "line_bins"))
+        bins: dict[str, Any] = {name: Bins.from_arrays(arrays, f"line_{name}") for name in _BINS}
+        return cls(**plain, **linear, **forests, **bins)
 
 
 _PLAIN = ("role_codes", "kind_codes", "moves")
 _LINEAR = ("lead", "rest")
+_BINS = ("near", "far")
 _FORESTS = ("first", "second", "roles", "kinds")
 
 

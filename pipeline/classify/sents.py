@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.classify.cues import CUES, cues_of
+from pipeline.classify.cues import cues_of
 from pipeline.classify.features import smoothed
 from pipeline.classify.table import Table
 from pipeline.doc import FloatArray, IntArray
@@ -61,8 +61,6 @@ N_PLACED = 3
 """So many of the outputs, the first ones, are also told by where in the sentence they arise."""
 N_SCORES = len(OUTPUTS) + N_PLACED * len(PLACED)
 
-_MOST_CUES, _CUE_REACH = 3.0, 6.0
-
 
 def score_sents(table: Table, spans: IntArray, ngrams: Linear) -> FloatArray:
     """N-gram scores of sentences, and their parts by place: (n_spans, N_SCORES)."""
@@ -76,14 +74,6 @@ def joined(scores: FloatArray, bounds: Rows) -> FloatArray:
     return np.concatenate([scores[:, :2], out[:, None]], axis=1)
 
 
-def cue_features(table: Table, spans: IntArray) -> FloatArray:
-    """Cues of sentences: how many, and how near the start the first is: (n_spans, 2 * len(CUES))."""
-    cues = cues_of(table, spans)
-    counts = np.minimum(cues[:, : len(CUES)], np.float32(_MOST_CUES))
-    nearness = np.exp(cues[:, len(CUES) :] / np.float32(-_CUE_REACH))
-    return np.concatenate([counts, nearness], axis=1)
-
-
 def _smoothed(values: FloatArray, bounds: Rows, decay: float) -> FloatArray:
     """Running means before and after, with a zero for what lies beyond the page."""
     means = smoothed(values, bounds, decay)
@@ -91,8 +81,8 @@ def _smoothed(values: FloatArray, bounds: Rows, decay: float) -> FloatArray:
     return means
 
 
-def stance_features(table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
-    """What the net sees of the sentences `rows`, all those of running text.
+def stance_features(table: Table, rows: Rows, scores: FloatArray) -> list[FloatArray]:
+    """What the net sees of the sentences `rows`, all those of running text, in parts side by side.
 
     Parameters
     ----------
@@ -104,22 +94,21 @@ def stance_features(table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
 
     Returns
     -------
-    ndarray of float32, shape (n_rows, n_features)
+    list of ndarray of float32, each of shape (n_rows, n_columns)
     """
     bounds = np.searchsorted(rows, table.sent_bounds).astype(np.int64)
     own = joined(scores, bounds)
-    parts = (
+    return [
         own,
-        cue_features(table, np.ascontiguousarray(table.sents[rows])),
+        cues_of(table, table.sents[rows]),
         places_of(table, rows, bounds),
         _smoothed(own, bounds, 0.7),
         _smoothed(own, bounds, 1.0),
         scores[:, len(OUTPUTS) :],
-    )
-    return np.concatenate(parts, axis=1)
+    ]
 
 
-GLUE_SCORE = -4.0
+GLUE_SCORE = -3.0
 """A sentence that scores below this for boilerplate, taken for a line, is not looked at for a glued footer."""
 
 
@@ -201,7 +190,7 @@ class SentModel:
 
     def opinion_odds(self, table: Table, rows: Rows, scores: FloatArray) -> FloatArray:
         """Calibrated log-odds of opinion of the running text `rows`: (n_rows,)."""
-        raw = self.stance.decide(stance_features(table, rows, scores))
+        raw = self.stance.decide(*stance_features(table, rows, scores))
         return np.asarray(raw * self.calibration[0] + self.calibration[1], dtype=np.float32)
 
     def glue_odds(self, table: Table, rows: Rows, line_scores: FloatArray) -> FloatArray:

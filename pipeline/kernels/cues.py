@@ -22,6 +22,11 @@ _LAST = np.uint32(0xFFFF)  # no character; what is beyond the basic plane counts
 ALONE, BEGINS, BEGINS_LONGEST, FOLLOWS = 1, 2, 4, 8
 """What a character does in cue words: is one; begins a longer one; begins one of three; stands second in one."""
 
+MOST = np.float32(3)
+NEVER = 99
+NEARNESS = np.exp(np.arange(NEVER + 1, dtype=np.float32) / np.float32(-6))
+"""By the number of code points before a cue."""
+
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _group_of(keys: Any, codes: Any, key: Any) -> Any:
@@ -87,13 +92,13 @@ def count_cues(
     keys, codes, parts : as `build_cues` gives them
     n_groups : int
     out : ndarray of float32, shape (n_spans, 2 * n_groups)
-        How often each group occurs; then where it occurs first, in code points from the start, 99 for never.
+        How often each group occurs, at most MOST; then how near the start it occurs first, from 1 to about 0.
     """
     places = np.empty(len(points) + 1, dtype=np.int32)
     for s in range(len(spans)):
         f = out[s]
         f[:n_groups] = 0
-        f[n_groups:] = 99
+        f[n_groups:] = NEARNESS[NEVER]
         own = points[spans[s, 0] : spans[s, 1]]
         n_places, before = np.uint64(0), np.uint64(0)
         for i in range(len(own)):  # without a branch: where a cue may begin can't be foreseen
@@ -118,6 +123,7 @@ def count_cues(
             if group < 0 and part & ALONE:
                 group, n = _group_of(keys, codes, key), 1
             if group >= 0:
-                f[group] += 1
-                f[n_groups + group] = min(f[n_groups + group], i)
+                if f[group] == 0:
+                    f[n_groups + group] = NEARNESS[min(i, NEVER)]
+                f[group] = min(f[group] + 1, MOST)
                 free = i + n

