@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -107,13 +108,14 @@ def _set_sentences(made: SpacyDoc, doc: Doc, places: Sequence[int]) -> None:
         token.is_sent_start = i in starts
 
 
-class _Saved:
+class _Saved(ABC):
     """What our components save: the path of their model folder, relative to the file where that is possible."""
 
     model: str
 
+    @abstractmethod
     def _load(self, model: Path) -> None:
-        raise NotImplementedError
+        """Load the models of a folder."""
 
     def to_disk(self, path: Path | str, **_: Any) -> None:
         """Write a reference to the model folder."""
