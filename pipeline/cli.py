@@ -81,6 +81,8 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Annotate a heap of articles into a corpus."""
+    # no stage multiplies matrices: OpenBLAS, which comes with numpy, would wake threads for nothing in every worker
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from pipeline.config import load_config
     from pipeline.run import RunOptions, run_corpus
     from pipeline.run.bar import ProgressBar

@@ -52,9 +52,10 @@ def _common_end(text: str, other: str) -> int:
 
 
 _REPEATED = re.compile(
-    rf"(?P<wide>[。！？；，…～])(?P=wide){{3,}}|(?<=[{HAN}。！？；，…～”）」』])(?P<narrow>[!?~])(?P=narrow){{3,}}"
-    rf"|(?<=[{HAN}])[.·]{{7,}}"
+    rf"(?P<mark>[。！？；，…～!?~.·])(?:(?<=[。！？；，…～])(?P=mark){{3,}}|(?<=[{HAN}。！？；，…～”）」』][!?~])(?P=mark){{3,}}"
+    rf"|(?<=[{HAN}][.·])[.·]{{6,}})"
 )
+"""It begins with a set of characters, and so is found far faster."""
 
 
 def shorten_marks(text: str) -> Iterator[Edit]:

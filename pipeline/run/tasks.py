@@ -18,6 +18,9 @@ from pipeline.weights import model_digest
 
 TEMPLATES = "templates.jsonl"
 
+_MANY_OBJECTS = 20_000
+"""New objects after which the collector looks for rings among them: a batch of documents has thousands and no ring."""
+
 Work = Callable[[Shard, Progress], Any]
 """What is done with each shard."""
 
@@ -61,6 +64,7 @@ class Job:
         self._check()
         pipeline = Pipeline(self._with_templates())
         gc.freeze()  # the collector need not look through modules and models again and again
+        gc.set_threshold(_MANY_OBJECTS)
 
         def annotate(shard: Shard, progress: Progress) -> ShardNote:
             return annotate_shard(
