@@ -85,7 +85,7 @@ def read_pages(real: Path) -> tuple[list[dict[str, Any]], list[str]]:
 def body_of(doc: Doc) -> str:
     """Get the sentences that are not boilerplate, as the source has them; those of one line stay on one line."""
     pieces, last = [], 0
-    for (start, end), role in zip(source_spans(doc).tolist(), doc.role or (), strict=True):
+    for (start, end), role in zip(source_spans([doc]).tolist(), doc.role or (), strict=True):
         if role == "boilerplate":
             continue
         pieces += ["\n" if "\n" in doc.source[last:start] else "", doc.source[start:end]]

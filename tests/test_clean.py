@@ -178,7 +178,7 @@ def visible(text: str) -> np.ndarray:
 def test_every_visible_character_of_the_source_lies_in_one_sentence(source: str, config: CleanConfig) -> None:
     doc = clean_doc(Doc.from_text(source), config)
     covered = np.zeros(len(source), dtype=int)
-    for start, end in source_spans(doc).tolist():
+    for start, end in source_spans([doc]).tolist():
         assert start < end
         covered[start:end] += 1
     if len(doc.sents):
@@ -292,4 +292,4 @@ def test_a_text_without_visible_characters_has_no_sentence() -> None:
 def test_offsets_of_an_edited_text_point_into_the_source() -> None:
     doc = Doc.from_text("甲&amp;乙。　　丙。")
     doc = cleaned(doc.source)
-    assert [doc.source[start:end] for start, end in source_spans(doc).tolist()] == ["甲&amp;乙。", "丙。"]
+    assert [doc.source[start:end] for start, end in source_spans([doc]).tolist()] == ["甲&amp;乙。", "丙。"]

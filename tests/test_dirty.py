@@ -357,7 +357,7 @@ def test_sentences_are_those_of_their_source_and_stay_so(outcome: Outcome) -> No
         doc = cleaned(document["source_text"])
         rows = outcome.sentences[name]
         assert [row["text"] for row in rows] == doc.sentence_texts(), name
-        assert [[row["start"], row["end"]] for row in rows] == source_spans(doc).tolist(), name
+        assert [[row["start"], row["end"]] for row in rows] == source_spans([doc]).tolist(), name
         again = cleaned(doc.text)
         assert (again.text, len(again.edits)) == (doc.text, 0), name
 
@@ -396,7 +396,7 @@ def check_cleaned(source: str, config: CleanConfig) -> None:
     """See that nothing of a text is lost, offsets are exact, and that cleaning again changes nothing."""
     doc = clean_doc(Doc.from_text(source), config)
     # of a text of nothing but entities of spaces, nothing is left: a run sets it aside as empty
-    assert is_covered(source, source_spans(doc).tolist()) or not doc.text
+    assert is_covered(source, source_spans([doc]).tolist()) or not doc.text
     assert is_covered(doc.text, doc.sents.tolist())
     again = clean_doc(Doc.from_text(doc.text), config)
     assert (again.text, len(again.edits)) == (doc.text, 0)

@@ -146,9 +146,8 @@ def join_bodies(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _source_starts(sents: IntArray, edits: IntArray) -> IntArray:
-    """Where the first character of each sentence came from; offsets run in step between edits, clamped within them."""
-    starts = np.empty(len(sents), dtype=np.int32)
+def _source_starts(sents: IntArray, edits: IntArray, starts: IntArray) -> None:
+    """Write where the first character of each sentence came from; in step between edits, clamped within them."""
     row = -1
     for s in range(len(sents)):
         offset = sents[s, 0]
@@ -160,19 +159,28 @@ def _source_starts(sents: IntArray, edits: IntArray) -> IntArray:
             starts[s] = min(edits[row, 2] + offset - edits[row, 0], edits[row, 3])
         else:
             starts[s] = edits[row, 3] + offset - edits[row, 1]
-    return starts
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def visible_spans(points: CodePoints, sents: IntArray, edits: IntArray, classes: NDArray[np.uint16]) -> IntArray:
-    """Cut a source at the starts of its sentences; a span begins and ends with a visible character.
+def visible_spans(
+    points: CodePoints,
+    bounds: Offsets,
+    sents: IntArray,
+    sent_bounds: Offsets,
+    edits: IntArray,
+    edit_bounds: Offsets,
+    classes: NDArray[np.uint16],
+) -> IntArray:
+    """Cut sources at the starts of their sentences; a span begins and ends with a visible character.
 
     Parameters
     ----------
     points : ndarray of uint32, shape (n_chars,)
-        The source.
+        The sources one after another.
+    bounds, sent_bounds, edit_bounds : ndarray of int64, shape (n_docs + 1,)
+        Characters of source d: from ``bounds[d]`` to ``bounds[d + 1]``; its sentences and edits likewise.
     sents : ndarray of int32, shape (n_sents, 2)
-        In the cleaned text, ascending; the first sentence takes all of the source before it, too.
+        In each cleaned text, ascending; the first sentence takes all of the source before it, too.
     edits : ndarray of int32, shape (n_edits, 4)
         As `Doc.edits` has them.
     classes : ndarray of uint16, shape (0x110000,)
@@ -180,16 +188,20 @@ def visible_spans(points: CodePoints, sents: IntArray, edits: IntArray, classes:
     Returns
     -------
     ndarray of int32, shape (n_sents, 2)
-        Half-open; together they hold every visible character once.
+        Half-open code points of each source; together they hold every visible character once.
     """
-    starts = _source_starts(sents, edits)
-    spans = np.empty((len(starts), 2), dtype=np.int32)
-    for s in range(len(starts)):
-        first = 0 if s == 0 else starts[s]
-        last = starts[s + 1] if s + 1 < len(starts) else len(points)
-        while first < last and classes[points[first]] & INVISIBLE:
-            first += 1
-        while last > first and classes[points[last - 1]] & INVISIBLE:
-            last -= 1
-        spans[s, 0], spans[s, 1] = first, last
+    starts = np.empty(len(sents), dtype=np.int32)
+    spans = np.empty((len(sents), 2), dtype=np.int32)
+    for d in range(len(bounds) - 1):
+        source = points[bounds[d] : bounds[d + 1]]
+        begin, end = sent_bounds[d], sent_bounds[d + 1]
+        _source_starts(sents[begin:end], edits[edit_bounds[d] : edit_bounds[d + 1]], starts[begin:end])
+        for s in range(begin, end):
+            first = 0 if s == begin else starts[s]
+            last = starts[s + 1] if s + 1 < end else len(source)
+            while first < last and classes[source[first]] & INVISIBLE:
+                first += 1
+            while last > first and classes[source[last - 1]] & INVISIBLE:
+                last -= 1
+            spans[s, 0], spans[s, 1] = first, last
     return spans

@@ -70,7 +70,7 @@ def _rows(doc: Doc, reasons: dict[int, Reason]) -> list[dict[str, Any]]:
     if doc.sents is None or doc.role is None or doc.label is None or doc.kind is None or doc.probs is None:
         raise PipelineError("the document was not classified")
     rows = []
-    spans = source_spans(doc).tolist()
+    spans = source_spans([doc]).tolist()
     layers = zip(doc.sents.tolist(), spans, doc.role, doc.label, doc.kind, doc.probs.tolist(), strict=True)
     for (start, end), source, role, label, kind, probs in layers:
         text = doc.text[start:end]

@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.doc import LABELS, ROLES, Coded, Doc, IntArray, code_points, join_points
+from pipeline.doc import LABELS, ROLES, Coded, Doc, IntArray, code_points, join_points, no_edits
 from pipeline.kernels.chars import CodePoints
 from pipeline.kernels.columns import Bytes, Offsets, join_bodies, string_column, to_utf8, visible_spans
 from pipeline.tables import char_classes
@@ -79,7 +79,7 @@ CODED_SENTENCES = pa.schema(
 """The columns of `sentences`, as they are made: of what is often the same, each string is there once."""
 
 
-def source_spans(doc: Doc) -> IntArray:
+def source_spans(docs: Sequence[Doc]) -> IntArray:
     """Get the source span of every sentence: together they hold every visible character once.
 
     A character that clean deleted belongs to the sentence of the character before it, at the start of the text to
@@ -88,13 +88,30 @@ def source_spans(doc: Doc) -> IntArray:
     Returns
     -------
     ndarray of int32, shape (n_sents, 2)
-        Half-open code points of `Doc.source`.
+        Half-open code points of each `Doc.source`, document after document.
     """
-    sents = doc.sents
-    if sents is None or not len(sents) or (not len(doc.edits) and doc.text == doc.source):
-        return _sents(doc)
-    spans: IntArray = visible_spans(code_points(doc.source), sents, doc.edits, char_classes())
+    sources, sents, edits = [doc.source for doc in docs], [_sents(doc) for doc in docs], [doc.edits for doc in docs]
+    bounds, sent_bounds, edit_bounds = (_bounds(parts) for parts in (sources, sents, edits))
+    joined = np.concatenate([_NO_SENTS, *sents])
+    spans: IntArray = visible_spans(
+        code_points("".join(sources)),
+        bounds,
+        joined,
+        sent_bounds,
+        np.concatenate([no_edits(), *edits]),
+        edit_bounds,
+        char_classes(),
+    )
+    for d, doc in enumerate(docs):
+        if not len(doc.edits) and doc.text == doc.source:
+            part = slice(sent_bounds[d], sent_bounds[d + 1])
+            spans[part] = joined[part]
     return spans
+
+
+def _bounds(parts: Sequence[Any]) -> Offsets:
+    """Get where each of several parts begins when they are joined, and the length of all."""
+    return np.cumsum([0, *map(len, parts)], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -141,9 +158,8 @@ def _join(docs: Sequence[Doc]) -> _Joined:
         for start, end in (spans + starts[d]).tolist():
             points[start:end] = ord("*")
     parts = [_sents(doc) for doc in docs]
-    sent_bounds = np.cumsum([0] + [len(part) for part in parts], dtype=np.int64)
     sents = _stack(parts, starts)
-    return _Joined(points, starts, sents, sent_bounds, *to_utf8(points, sents))
+    return _Joined(points, starts, sents, _bounds(parts), *to_utf8(points, sents))
 
 
 def make_tables(docs: Sequence[Doc], *, keep_source: bool = False) -> Tables:
@@ -160,8 +176,11 @@ def make_tables(docs: Sequence[Doc], *, keep_source: bool = False) -> Tables:
     return Tables(_document_rows(docs, joined, keep_source=keep_source), _sentence_rows(docs, joined))
 
 
+_NO_SENTS = np.zeros((0, 2), dtype=np.int32)
+
+
 def _sents(doc: Doc) -> IntArray:
-    return np.zeros((0, 2), dtype=np.int32) if doc.sents is None else doc.sents
+    return _NO_SENTS if doc.sents is None else doc.sents
 
 
 def _codes(layers: Sequence[Coded | None]) -> NDArray[np.int16] | None:
@@ -247,7 +266,7 @@ def _lists(values: pa.Array, sents: Offsets, starts: Offsets) -> pa.Array:
 
 def _sentence_rows(docs: Sequence[Doc], joined: _Joined) -> pa.Table:
     sents, doc_of_sent = joined.sents, joined.doc_of_sent
-    source = np.concatenate([source_spans(doc) for doc in docs]) if docs else np.zeros((0, 2), dtype=np.int32)
+    source = source_spans(docs)
     columns: dict[str, Any] = {
         "doc_id": pa.DictionaryArray.from_arrays(
             pa.array(doc_of_sent.astype(np.int32)), pa.array([doc.id for doc in docs], pa.string())
