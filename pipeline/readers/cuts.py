@@ -47,7 +47,7 @@ def _cut_lines(file: Piece, max_bytes: int) -> Iterator[Piece]:
                 block = stream.read(min(_BLOCK, start + max_bytes - end))
                 if not block:
                     break
-                n_lines += block.count(b"\n")
+                n_lines += int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))  # far faster than count
                 end += len(block)
             rest = stream.readline()
             n_lines += rest.endswith(b"\n")

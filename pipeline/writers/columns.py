@@ -201,11 +201,12 @@ def _count_label(docs: Sequence[Doc], joined: _Joined, name: str) -> list[int] |
 def _meta_column(doc: Doc) -> str:
     """Get what else is known of a document: what the input said, then what the pipeline has to say."""
     said = {"published": doc.meta.get("published"), "url": doc.meta.get("url"), **doc.meta.get("extra", {})}
-    own = {name: value for name in _OWN_META if (value := doc.meta.get(name)) not in (None, {}, "")}
-    plain = {name: value for name, value in said.items() if value not in (None, {}, "")} | own
+    own = {name: value for name in _OWN_META if (value := doc.meta.get(name)) not in _NOTHING}
+    plain = {name: value for name, value in said.items() if value not in _NOTHING} | own
     return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS, default=str).decode()
 
 
+_NOTHING: tuple[Any, ...] = (None, {}, "")
 _OWN_META = ("n_undecodable", "mojibake", "repairs", "left")
 
 
