@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
@@ -102,7 +102,7 @@ class ShardWriter:
     """
 
     def __init__(self, documents: Path, sentences: Path, file_format: str, *, keep_source: bool = False) -> None:
-        self.sizes: dict[str | None, Counter[str]] = {}
+        self.sizes: dict[str | None, Counter[str]] = defaultdict(Counter)
         self._keep_source = keep_source
         schema = DOCUMENTS.append(pa.field("source_text", pa.large_string())) if keep_source else DOCUMENTS
         self._documents = open_table(documents, schema, file_format)
@@ -129,7 +129,7 @@ class ShardWriter:
     def _add_sizes(self, documents: pa.Table) -> None:
         columns = (documents.column(name).to_pylist() for name in ("publisher", "n_chars", "n_body_chars"))
         for publisher, n_chars, n_body_chars in zip(*columns, strict=True):
-            sizes = self.sizes.setdefault(publisher, Counter())
+            sizes = self.sizes[publisher]
             sizes["n_docs"] += 1
             sizes["n_chars"] += n_chars
             sizes["n_body_chars"] += n_body_chars
