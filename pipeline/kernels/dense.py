@@ -29,31 +29,51 @@ def _standardise(features: FloatArray, mean: FloatArray, inverse: FloatArray, va
                 own[r] = min(max((rows[r, f] - mean[f]) * inverse[f], -LIMIT), LIMIT)
 
 
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _row(weights: Any, j: Any) -> Any:
+    return weights[j, 0], weights[j, 1], weights[j, 2], weights[j, 3]
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _dot(seen: Any, w: Any) -> Any:
+    return seen[0] * w[0] + seen[1] * w[1] + seen[2] * w[2] + seen[3] * w[3]
+
+
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _run(
     values: FloatArray, hidden: FloatArray, hidden_bias: FloatArray, output: FloatArray, bias: Any, out: FloatArray
 ) -> None:
-    """Fill `out` with every row's value: sums run in a fixed order, four features at a time, many rows side by side."""
+    """Fill `out` with every row's value: sums run in a fixed order, four features at a time.
+
+    Four units, and many rows, are added up side by side: what is loaded of a feature serves all of them.
+    """
     n_features = values.shape[1]
-    n_fours = n_features // 4
+    n_fours = n_features // 4 * 4
     weights = np.ascontiguousarray(hidden.T)
-    units = np.empty(ROWS, dtype=np.float32)
+    units = np.empty((4, ROWS), dtype=np.float32)
+    u0, u1, u2, u3 = units[0], units[1], units[2], units[3]
     for b in range(len(values)):
-        totals = out[b]
+        block, totals = values[b], out[b]
         totals[:] = bias
-        for j in range(len(weights)):
-            units[:] = hidden_bias[j]
-            of = weights[j]
-            for k in range(n_fours):  # the units are loaded and stored a quarter as often
-                four = values[b, 4 * k : 4 * k + 4]
-                first, second, third, fourth = of[4 * k], of[4 * k + 1], of[4 * k + 2], of[4 * k + 3]
+        for j in range(0, len(weights), 4):
+            for u in range(4):
+                units[u] = hidden_bias[j + u]
+            for k in range(0, n_fours, 4):
+                four, of = block[k : k + 4], weights[j : j + 4, k : k + 4]
+                w0, w1, w2, w3 = _row(of, 0), _row(of, 1), _row(of, 2), _row(of, 3)
                 for r in range(ROWS):
-                    units[r] += four[0, r] * first + four[1, r] * second + four[2, r] * third + four[3, r] * fourth
-            for f in range(4 * n_fours, n_features):
+                    seen = four[0, r], four[1, r], four[2, r], four[3, r]
+                    u0[r] += _dot(seen, w0)
+                    u1[r] += _dot(seen, w1)
+                    u2[r] += _dot(seen, w2)
+                    u3[r] += _dot(seen, w3)
+            for u in range(4):
+                own = units[u]
+                for f in range(n_fours, n_features):
+                    for r in range(ROWS):
+                        own[r] += block[f, r] * weights[j + u, f]
                 for r in range(ROWS):
-                    units[r] += values[b, f, r] * of[f]
-            for r in range(ROWS):
-                totals[r] += max(units[r], np.float32(0)) * output[j]
+                    totals[r] += max(own[r], np.float32(0)) * output[j + u]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +86,7 @@ class Net:
         Of each feature, its mean and one over its standard deviation.
     hidden : ndarray of float32, shape (n_features, n_units)
     hidden_bias, output : ndarray of float32, shape (n_units,)
+        The number of units is a multiple of four.
     bias : ndarray of float32, shape (1,)
     """
 

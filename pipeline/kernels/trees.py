@@ -1,15 +1,16 @@
 """Gradient-boosted trees over features of eight bits, evaluated for many rows at once.
 
 The trees are scikit-learn's (``HistGradientBoosting*``), fitted on the codes of `Bins`. A row does not walk down its
-tree, which a processor can't foresee: a tree of depth three is seven comparisons and seven choices for each of 256 rows
-side by side, many to a register; one of depth four is two of these under a root. Trees that are not full are filled up
-with splits that always go left.
+tree, which a processor can't foresee: a tree of depth three is seven comparisons and seven choices for each of 128 rows
+side by side, many to a register; one of depth four is fifteen. Trees that are not full are filled up with splits that
+always go left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -22,7 +23,7 @@ from pipeline.doc import FloatArray
 
 Blocks = NDArray[np.uint8]
 
-BLOCK = 256
+BLOCK = 128
 """Rows that are evaluated side by side."""
 LANES = 16
 """Rows whose leaves are looked up at once: as many as a tree of depth four has leaves."""
@@ -205,13 +206,19 @@ class Forest:
         -------
         ndarray of float32, shape (n_rows, n_outputs)
         """
-        sums = np.zeros((len(self.baseline), len(blocks), BLOCK), dtype=np.int32)
-        own = self.leaves.reshape(-1, LANES if len(self.top_feature) else N_LEAVES)
-        leaves = np.zeros((len(own), LANES), dtype=np.int16)  # in a tree of depth three, half of them are not used
-        leaves[:, : own.shape[1]] = own
-        _evaluate(blocks, self.feature, self.threshold, leaves, self.top_feature, self.top_threshold, sums)
-        values = sums.reshape(len(self.baseline), -1)[:, :n_rows].T * self.scale + self.baseline
-        return np.ascontiguousarray(values, dtype=np.float32)
+        out = np.empty((len(self.baseline), n_rows), dtype=np.float32)
+        _evaluate(blocks, *self._trees, self.scale[0], self.baseline, out)
+        return out.T
+
+    @cached_property
+    def _trees(self) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.int16]]:
+        """Splits and thresholds, those of a whole tree in a row, and leaves, LANES a tree."""
+        if not len(self.top_feature):
+            unused = np.zeros((len(self.leaves), LANES - N_LEAVES), dtype=np.int16)
+            return self.feature, self.threshold, np.concatenate([self.leaves, unused], axis=1)
+        feature = np.concatenate([self.top_feature[:, None], self.feature.reshape(-1, 2 * N_SPLITS)], axis=1)
+        threshold = np.concatenate([self.top_threshold[:, None], self.threshold.reshape(-1, 2 * N_SPLITS)], axis=1)
+        return feature, threshold, self.leaves.reshape(-1, LANES)
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """The arrays under the names that `from_arrays` reads."""
@@ -226,46 +233,85 @@ class Forest:
 _NAMES = ("feature", "threshold", "leaves", "top_feature", "top_threshold", "scale", "baseline")
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _find_leaves(block: Any, feature: Any, threshold: Any, out: NDArray[np.uint8]) -> None:
-    """Fill `out` with the number of every row's leaf in a part."""
-    f0, f1, f2, f3 = block[feature[0]], block[feature[1]], block[feature[2]], block[feature[3]]
-    f4, f5, f6 = block[feature[4]], block[feature[5]], block[feature[6]]
-    t0, t1, t2, t3 = threshold[0], threshold[1], threshold[2], threshold[3]
-    t4, t5, t6 = threshold[4], threshold[5], threshold[6]
-    for row in range(BLOCK):
-        a = np.uint8(1) if f2[row] > t2 else np.uint8(0)
-        b = np.uint8(3) if f3[row] > t3 else np.uint8(2)
-        c = np.uint8(5) if f5[row] > t5 else np.uint8(4)
-        d = np.uint8(7) if f6[row] > t6 else np.uint8(6)
-        left = b if f1[row] > t1 else a
-        right = d if f4[row] > t4 else c
-        out[row] = right if f0[row] > t0 else left
+_NUMBER, _BYTE, _SIZE = (ir.IntType(bits) for bits in (32, 8, 64))
+_ROWS, _CODES = (ir.VectorType(_BYTE, n) for n in (BLOCK, LANES))
+_SHORT, _WIDE = (ir.VectorType(ir.IntType(bits), LANES) for bits in (16, 32))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _add_leaves(_typing: Any, total: Any, leaves: Any, codes: Any, _first: Any) -> Any:
-    """Add the leaves with the `codes` of LANES rows, from `first` on, to `total`: LLVM finds the one instruction."""
+def _load(builder: Any, data: Any, first: Any, kind: Any) -> Any:
+    """Get what stands in an array from `first` on."""
+    return builder.load(builder.bitcast(builder.gep(data, [first]), kind.as_pointer()), align=1, typ=kind)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def point(k: int, kind: Any, first: Any) -> Any:
-            view = context.make_array(signature.args[k])(context, builder, arguments[k])
-            return builder.bitcast(builder.gep(view.data, [first]), kind.as_pointer())
 
-        number = ir.IntType(32)
-        wide, short, byte = (ir.VectorType(ir.IntType(bits), LANES) for bits in (32, 16, 8))
-        sums = point(0, wide, arguments[3])
-        table = builder.load(point(1, short, number(0)), align=2, typ=short)
-        rows = builder.load(point(2, byte, arguments[3]), align=1, typ=byte)
-        found = ir.Constant(short, ir.Undefined)
-        for lane in map(number, range(LANES)):
-            code = builder.zext(builder.extract_element(rows, lane), number)
-            found = builder.insert_element(found, builder.extract_element(table, code), lane)
-        added = builder.add(builder.load(sums, align=4, typ=wide), builder.sext(found, wide))
-        builder.store(added, sums, align=4)
-        return context.get_dummy_value()
+def _pick(builder: Any, vector: Any, lanes: Sequence[int]) -> Any:
+    return builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(_NUMBER, len(lanes)), list(lanes)))
 
-    return types.void(total, leaves, codes, types.int64), generate
+
+def _find(builder: Any, values: Any, splits: tuple[Any, Any], split: int, leaf: int, depth: int) -> Any:
+    """Get the numbers, from `leaf` on, of the leaves that the rows of a block reach from a split."""
+    if depth == 0:
+        return ir.Constant(_ROWS, [leaf] * BLOCK)
+    column, limit = (builder.load(builder.gep(data, [_SIZE(split)])) for data in splits)
+    limit = builder.insert_element(ir.Constant(_ROWS, ir.Undefined), limit, _NUMBER(0))
+    own = _load(builder, values, builder.mul(builder.zext(column, _SIZE), _SIZE(BLOCK)), _ROWS)
+    is_above = builder.icmp_unsigned(">", own, _pick(builder, limit, [0] * BLOCK))
+    half = 1 << depth - 1
+    right = _find(builder, values, splits, split + half, leaf + half, depth - 1)
+    return builder.select(is_above, right, _find(builder, values, splits, split + 1, leaf, depth - 1))
+
+
+def _look_up(builder: Any, leaves: Any, codes: Any) -> Any:
+    """Get the leaves with the codes of LANES rows; LLVM finds the one instruction."""
+    found = ir.Constant(_SHORT, ir.Undefined)
+    for lane in map(_NUMBER, range(LANES)):
+        code = builder.zext(builder.extract_element(codes, lane), _NUMBER)
+        found = builder.insert_element(found, builder.extract_element(leaves, code), lane)
+    return builder.sext(found, _WIDE)
+
+
+def _make(depth: int) -> Any:
+    """Get the function that adds up, for the rows of a block, the leaves of trees of a depth."""
+    n_splits = (1 << depth) - 1
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def add_trees(
+        _typing: Any, block: Any, feature: Any, threshold: Any, leaves: Any, first: Any, last: Any, total: Any
+    ) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            values, features, limits, table, sums = (
+                context.make_array(signature.args[k])(context, builder, arguments[k]).data for k in (0, 1, 2, 3, 6)
+            )
+            parts = range(0, BLOCK, LANES)
+            before = builder.block
+            loop, after = (builder.append_basic_block(name) for name in ("trees", "added"))
+            builder.branch(loop)
+            builder.position_at_end(loop)
+            # a tree's leaves are looked up a round late: LLVM knows the instruction for codes from elsewhere alone
+            tree, own = builder.phi(_SIZE), builder.phi(_SHORT)
+            codes, held = [builder.phi(_CODES) for _ in parts], [builder.phi(_WIDE) for _ in parts]
+            added = [builder.add(sum_, _look_up(builder, own, code)) for sum_, code in zip(held, codes, strict=True)]
+            known = builder.select(builder.icmp_signed("<", tree, arguments[5]), tree, arguments[4])
+            at = builder.mul(known, _SIZE(n_splits))
+            found = _find(builder, values, (builder.gep(features, [at]), builder.gep(limits, [at])), 0, 0, depth)
+            leaves_of = _load(builder, table, builder.mul(known, _SIZE(LANES)), _SHORT)
+            following = builder.add(tree, _SIZE(1))
+            fresh = [_pick(builder, found, range(part, part + LANES)) for part in parts]
+            builder.cbranch(builder.icmp_signed("<=", following, arguments[5]), loop, after)
+            for phi, new in zip((tree, own, *codes, *held), (following, leaves_of, *fresh, *added), strict=True):
+                phi.add_incoming(arguments[4] if phi is tree else ir.Constant(phi.type, None), before)
+                phi.add_incoming(new, loop)
+            builder.position_at_end(after)
+            for part, new in zip(parts, added, strict=True):
+                pointer = builder.bitcast(builder.gep(sums, [_SIZE(part)]), _WIDE.as_pointer())
+                builder.store(new, pointer, align=4)
+            return context.get_dummy_value()
+
+        return types.void(block, feature, threshold, leaves, types.int64, types.int64, total), generate
+
+    return add_trees
+
+
+_add_flat, _add_deep = _make(3), _make(4)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -274,30 +320,23 @@ def _evaluate(
     feature: NDArray[np.int16],
     threshold: NDArray[np.uint8],
     leaves: NDArray[np.int16],
-    top_feature: NDArray[np.int16],
-    top_threshold: NDArray[np.uint8],
-    sums: NDArray[np.int32],
+    scale: float,
+    baseline: NDArray[np.float64],
+    out: FloatArray,
 ) -> None:
-    """Add every row's leaves, LANES in a tree, to `sums`, shape (n_outputs, n_blocks, BLOCK)."""
-    is_deep = len(top_feature) > 0
-    n_trees = len(leaves) // len(sums)
-    codes, right = np.empty(BLOCK, dtype=np.uint8), np.empty(BLOCK, dtype=np.uint8)
+    """Fill `out`, shape (n_outputs, n_rows), with every row's values; the leaves are LANES a tree."""
+    n_trees = len(leaves) // len(baseline)
+    total = np.zeros(BLOCK, dtype=np.int32)
     for b in range(len(blocks)):
-        block = blocks[b]
-        for k in range(len(sums)):
-            total = sums[k, b]
-            for t in range(k * n_trees, (k + 1) * n_trees):
-                if is_deep:
-                    _find_leaves(block, feature[2 * t], threshold[2 * t], codes)
-                    _find_leaves(block, feature[2 * t + 1], threshold[2 * t + 1], right)
-                    values, limit = block[top_feature[t]], top_threshold[t]
-                    for row in range(BLOCK):
-                        low, high = codes[row], right[row] + np.uint8(N_LEAVES)  # both, for a choice without a branch
-                        codes[row] = high if values[row] > limit else low
-                else:
-                    _find_leaves(block, feature[t], threshold[t], codes)
-                for row in range(0, BLOCK, LANES):
-                    _add_leaves(total, leaves[t], codes, row)
+        for k in range(len(baseline)):
+            first, last = k * n_trees, (k + 1) * n_trees
+            if n_trees and feature.shape[1] > N_SPLITS:
+                _add_deep(blocks[b], feature, threshold, leaves, first, last, total)
+            elif n_trees:
+                _add_flat(blocks[b], feature, threshold, leaves, first, last, total)
+            own = out[k, b * BLOCK : (b + 1) * BLOCK]
+            for row in range(len(own)):
+                own[row] = total[row] * scale + baseline[k]
 
 
 def _order(nodes: NDArray[Any], node: int, depth: int) -> tuple[list[tuple[int, int]], list[float]]:
