@@ -74,15 +74,10 @@ def plain_scores(scores: FloatArray, plain: NDArray[np.bool_]) -> FloatArray:
     return scores
 
 
-def log_sigmoid(values: FloatArray) -> FloatArray:
-    """Logarithm of the logistic function, safe at both ends."""
-    return -np.logaddexp(np.float32(0), -values, dtype=np.float32)
-
-
 def log_softmax(values: FloatArray) -> FloatArray:
-    """Logarithm of the softmax over the last axis."""
-    shifted = values - values.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), dtype=np.float32)
+    """Logarithm of the softmax over the first axis."""
+    shifted = values - values.max(axis=0)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=0)), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,14 +203,12 @@ class LineModel:
         return np.asarray(self.kind_codes[best], dtype=np.int16)
 
     def _other_roles(self, blocks: Blocks, is_open: NDArray[np.bool_]) -> FloatArray:
-        """Raw values of the roles but boilerplate; of lines that are not open, running text alone is left."""
-        values = np.full((len(is_open), BOILERPLATE), UNLIKELY, dtype=np.float32)
-        values[:, BODY] = 0
-        rows = np.flatnonzero(is_open)
-        values[rows] = UNLIKELY
-        asked = values_of(self.roles, self.role_codes, take_rows(blocks, rows), len(rows))
-        values[rows[:, None], self.role_codes] = asked
-        return values
+        """Raw values of the roles but boilerplate, a row each; of lines not open, running text alone is left."""
+        values = np.full((BOILERPLATE, len(is_open)), UNLIKELY, dtype=np.float32)
+        # to look at all lines costs less than to copy the open ones, which most are
+        values[self.role_codes] = values_of(self.roles, self.role_codes, blocks, len(is_open)).T
+        settled = np.where(np.arange(BOILERPLATE) == BODY, np.float32(0), np.float32(UNLIKELY))
+        return np.where(is_open, values, settled[:, None])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays under the names that `from_arrays` reads."""
@@ -255,12 +248,15 @@ def role_scores(log_odds: FloatArray, others: FloatArray) -> FloatArray:
     ----------
     log_odds : ndarray of float32, shape (n_lines,)
         Of boilerplate.
-    others : ndarray of float32, shape (n_lines, len(ROLES) - 1)
+    others : ndarray of float32, shape (len(ROLES) - 1, n_lines)
         Raw values of the other roles among themselves.
 
     Returns
     -------
     ndarray of float32, shape (n_lines, len(ROLES))
     """
-    rest = log_sigmoid(-log_odds)[:, None] + log_softmax(others)
-    return np.ascontiguousarray(np.concatenate([rest, log_sigmoid(log_odds)[:, None]], axis=1))
+    scores = np.empty((len(log_odds), len(ROLES)), dtype=np.float32)
+    low = np.logaddexp(np.float32(0), -np.abs(log_odds))  # of both log-probabilities, without what may be large
+    scores[:, :BOILERPLATE] = (log_softmax(others) - (np.maximum(log_odds, 0) + low)).T
+    scores[:, BOILERPLATE] = -(np.maximum(-log_odds, 0) + low)
+    return scores

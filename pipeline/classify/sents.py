@@ -15,7 +15,15 @@ from pipeline.classify.table import Table
 from pipeline.doc import FloatArray, IntArray
 from pipeline.kernels.dense import Net
 from pipeline.kernels.ngrams import PLACED, Linear
-from pipeline.kernels.shape import CHAR_CLASSES, OUTSIDE, SHAPE_NAMES, describe_spans, join_context
+from pipeline.kernels.shape import (
+    CHAR_CLASSES,
+    OUTSIDE,
+    PLACE_NAMES,
+    SHAPE_NAMES,
+    describe_spans,
+    join_context,
+    place_sents,
+)
 from pipeline.kernels.trees import Bins, Forest
 
 Rows = NDArray[np.int64]
@@ -32,26 +40,10 @@ def shapes_of(table: Table, spans: IntArray) -> FloatArray:
 
 
 def places_of(table: Table, rows: Rows, bounds: Rows) -> FloatArray:
-    """Where sentences stand in their line and document: (n_rows, 7)."""
-    line = table.sent_line[rows]
-    n = np.arange(len(rows))
-    opens = np.r_[True, line[1:] != line[:-1]][: len(rows)]
-    in_line = n - np.maximum.accumulate(np.where(opens, n, 0))
-    number = np.cumsum(opens) - 1
-    length = np.bincount(number, minlength=1)[number] if len(rows) else n
-    doc = np.searchsorted(bounds, n, side="right") - 1
-    size = np.diff(bounds)[doc]
-    in_doc = n - bounds[doc]
-    columns = (
-        in_line,
-        length - 1 - in_line,
-        length,
-        np.minimum(in_doc, 50),
-        np.minimum(size - 1 - in_doc, 50),
-        in_doc / size,
-        np.log(size),
-    )
-    return np.stack(columns, axis=1).astype(np.float32)
+    """Where sentences stand in their line and document: (n_rows, len(PLACE_NAMES))."""
+    out = np.empty((len(rows), len(PLACE_NAMES)), dtype=np.float32)
+    place_sents(table.sent_line[rows], bounds, out)
+    return out
 
 
 OUTPUTS = ("alone", "vectors", "own", "to_next", "to_previous", "to_page")
@@ -127,7 +119,9 @@ def edge_rows(table: Table, line_is_body: NDArray[np.bool_]) -> Rows:
     """
     starts = table.first_sents
     several = line_is_body & (np.diff(starts) > 1)
-    return np.union1d(starts[:-1][several], starts[1:][several] - 1)
+    is_edge = np.zeros(len(table.sents), dtype=np.bool_)
+    is_edge[starts[:-1][several]] = is_edge[starts[1:][several] - 1] = True
+    return np.flatnonzero(is_edge)
 
 
 def glue_features(table: Table, rows: Rows, line_scores: FloatArray) -> FloatArray:

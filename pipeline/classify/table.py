@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -55,10 +56,10 @@ class Table:
     support: FloatArray | None = None
     blocks: BlockTable | None = None
 
-    @property
+    @cached_property
     def first_sents(self) -> NDArray[np.int64]:
         """The row of each line's first sentence, and the number of sentences last: shape (n_lines + 1,)."""
-        return np.searchsorted(self.sent_line, np.arange(len(self.lines) + 1)).astype(np.int64)
+        return np.append(np.flatnonzero(np.diff(self.sent_line, prepend=-1)), len(self.sents))
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

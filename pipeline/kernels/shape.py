@@ -187,6 +187,36 @@ def join_context(values: FloatArray, bounds: Bounds, out: FloatArray) -> None:
             out[i] = values[i, 0] + before + after + page
 
 
+PLACE_NAMES = ("in_line", "to_line_end", "line_sents", "from_start", "to_end", "place", "log_sents")
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def place_sents(lines: NDArray[np.int64], bounds: Bounds, out: FloatArray) -> None:
+    """Fill `out` with where sentences stand in their line and document, other sentences left out.
+
+    Parameters
+    ----------
+    lines : ndarray of int64, shape (n_sents,)
+        The number of each sentence's line.
+    bounds : ndarray of int64, shape (n_docs + 1,)
+        Sentences of each document.
+    out : ndarray of float32, shape (n_sents, len(PLACE_NAMES))
+    """
+    for d in range(len(bounds) - 1):
+        first, last = bounds[d], bounds[d + 1]
+        size, start, end = last - first, first, first
+        log_size = math.log(max(size, 1))
+        for i in range(first, last):
+            if i == end:
+                start = i
+                while end < last and lines[end] == lines[i]:
+                    end += 1
+            f = out[i]
+            f[0], f[1], f[2] = i - start, end - 1 - i, end - start
+            f[3], f[4] = min(i - first, 50), min(last - 1 - i, 50)
+            f[5], f[6] = (i - first) / size, log_size
+
+
 POSITION_NAMES = (
     "from_start", "from_end", "place", "chars_before", "chars_after", "prose_before", "prose_after", "to_prose_back",
     "to_prose_ahead", "doc_lines", "doc_chars", "doc_prose", "doc_mean", "in_doc", "in_prose", "twins", "same_head",
