@@ -193,7 +193,7 @@ def test_neighbours_stop_at_the_document():
     values = np.array([[1], [2], [3]], np.float32)
     bounds = np.array([0, 2, 3], np.int64)
     out = np.empty((3, 2), np.float32)
-    smooth_columns(values, bounds, 1.0, out)
+    smooth_columns(values, bounds, np.ones(1), OUTSIDE, out)
     assert out.tolist() == [[OUTSIDE, 2], [1, OUTSIDE], [OUTSIDE, OUTSIDE]]
 
 

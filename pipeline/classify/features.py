@@ -15,6 +15,7 @@ from pipeline.classify.table import Table
 from pipeline.doc import KINDS, ROLES, FloatArray
 from pipeline.kernels.shape import (
     CHAR_CLASSES,
+    OUTSIDE,
     POSITION_NAMES,
     SHAPE_NAMES,
     describe_spans,
@@ -66,10 +67,10 @@ def place_of(table: Table, shape: FloatArray) -> FloatArray:
     return out
 
 
-def smoothed(values: FloatArray, bounds: Bounds, decay: float) -> FloatArray:
-    """Running means before and after: (n_lines, 2 * n_columns)."""
-    out = np.empty((len(values), 2 * values.shape[1]), dtype=np.float32)
-    smooth_columns(np.ascontiguousarray(values), bounds, decay, out)
+def smoothed(values: FloatArray, bounds: Bounds, decays: Sequence[float], outside: float = OUTSIDE) -> FloatArray:
+    """Running means before and after, by each decay: (n_lines, 2 * n_columns * n_decays)."""
+    out = np.empty((len(values), 2 * values.shape[1] * len(decays)), dtype=np.float32)
+    smooth_columns(np.ascontiguousarray(values), bounds, np.array(decays), np.float32(outside), out)
     return out
 
 
@@ -94,9 +95,8 @@ def first_round(table: Table, shape: FloatArray, scores: FloatArray) -> list[Flo
         shape,
         place_of(table, shape),
         scores,
-        smoothed(scores, bounds, 0.8),
-        smoothed(own, bounds, 0.5),
-        smoothed(own, bounds, 1.0),
+        smoothed(scores, bounds, [0.8]),
+        smoothed(own, bounds, [0.5, 1.0]),
     ]
 
 
@@ -113,7 +113,7 @@ def second_round(table: Table, logits: FloatArray) -> list[FloatArray]:
     -------
     list of ndarray of float32, each of shape (n_lines, n_columns)
     """
-    return [logits, *(smoothed(logits, table.line_bounds, decay) for decay in (0.5, 0.8, 1.0))]
+    return [logits, smoothed(logits, table.line_bounds, [0.5, 0.8, 1.0])]
 
 
 def code_first(bins: Bins, table: Table, shape: FloatArray, scores: FloatArray) -> Blocks:

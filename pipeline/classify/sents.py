@@ -17,7 +17,6 @@ from pipeline.kernels.dense import Net
 from pipeline.kernels.ngrams import PLACED, Linear
 from pipeline.kernels.shape import (
     CHAR_CLASSES,
-    OUTSIDE,
     PLACE_NAMES,
     SHAPE_NAMES,
     describe_spans,
@@ -66,13 +65,6 @@ def joined(scores: FloatArray, bounds: Rows) -> FloatArray:
     return np.concatenate([scores[:, :2], out[:, None]], axis=1)
 
 
-def _smoothed(values: FloatArray, bounds: Rows, decay: float) -> FloatArray:
-    """Running means before and after, with a zero for what lies beyond the page."""
-    means = smoothed(values, bounds, decay)
-    means[means == OUTSIDE] = 0
-    return means
-
-
 def stance_features(table: Table, rows: Rows, scores: FloatArray) -> list[FloatArray]:
     """What the net sees of the sentences `rows`, all those of running text, in parts side by side.
 
@@ -94,8 +86,7 @@ def stance_features(table: Table, rows: Rows, scores: FloatArray) -> list[FloatA
         own,
         cues_of(table, table.sents[rows]),
         places_of(table, rows, bounds),
-        _smoothed(own, bounds, 0.7),
-        _smoothed(own, bounds, 1.0),
+        smoothed(own, bounds, [0.7, 1.0], outside=0),
         scores[:, len(OUTPUTS) :],
     ]
 

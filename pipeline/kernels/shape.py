@@ -136,32 +136,39 @@ def describe_spans(points: Points, spans: IntArray, classes: NDArray[np.uint8], 
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def smooth_columns(values: FloatArray, bounds: Bounds, decay: float, out: FloatArray) -> None:
+def smooth_columns(
+    values: FloatArray, bounds: Bounds, decays: NDArray[np.float64], outside: np.float32, out: FloatArray
+) -> None:
     """Fill `out` with the running means of the lines before and of the lines after, the line itself left out.
 
     Parameters
     ----------
     values : ndarray of float32, shape (n_lines, n_columns)
     bounds : ndarray of int64, shape (n_docs + 1,)
-    decay : float
+    decays : ndarray of float64, shape (n_decays,)
         The weight of a line one step further away; 1 for the plain mean.
-    out : ndarray of float32, shape (n_lines, 2 * n_columns)
-        Before, then after; `OUTSIDE` where there is none.
+    outside : float32
+        What stands where there is none.
+    out : ndarray of float32, shape (n_lines, 2 * n_columns * n_decays)
+        By the first decay before, then after, then by the next.
     """
     n_columns = values.shape[1]
-    total = np.empty(n_columns, dtype=np.float64)
+    totals = np.empty((len(decays), n_columns), dtype=np.float64)
+    weights = np.empty(len(decays), dtype=np.float64)
     for d in range(len(bounds) - 1):
         first, last = bounds[d], bounds[d + 1]
         for side in range(2):
-            total[:] = 0.0
-            weight = 0.0
+            totals[:] = 0.0
+            weights[:] = 0.0
             for step in range(last - first):
                 i = first + step if side == 0 else last - 1 - step
-                mean = out[i, side * n_columns : (side + 1) * n_columns]
-                for k in range(n_columns):
-                    mean[k] = total[k] / weight if weight > 0 else OUTSIDE
-                    total[k] = total[k] * decay + values[i, k]
-                weight = weight * decay + 1.0
+                for q in range(len(decays)):
+                    total, weight, decay = totals[q], weights[q], decays[q]
+                    mean = out[i, (2 * q + side) * n_columns : (2 * q + side + 1) * n_columns]
+                    for k in range(n_columns):
+                        mean[k] = total[k] / weight if step > 0 else outside
+                        total[k] = total[k] * decay + values[i, k]
+                    weights[q] = weight * decay + 1.0
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -125,15 +125,19 @@ def move_codes(blocks: Blocks, moves: NDArray[np.int64], bounds: NDArray[np.int6
     first : int
         The column that receives the first of the moves. Beyond the document the code is 0, as for `OUTSIDE`.
     """
+    near = np.zeros(3 * BLOCK, dtype=np.uint8)  # a column in a block and in those before and after
+    for b in range(len(blocks)):
+        for m in range(len(moves)):
+            if m == 0 or moves[m, 0] != moves[m - 1, 0]:
+                for k in range(max(1 - b, 0), min(len(blocks) + 1 - b, 3)):
+                    own, part = blocks[b - 1 + k, moves[m, 0]], near[k * BLOCK :]
+                    for at in range(BLOCK):
+                        part[at] = own[at]
+            moved, out = near[BLOCK + moves[m, 1] :], blocks[b, first + m]
+            for at in range(BLOCK):
+                out[at] = moved[at]
     for m in range(len(moves)):
-        column, offset, to = moves[m, 0], moves[m, 1], first + m
-        cut = offset % BLOCK  # from here on, a block's rows come to stand at the beginning of one
-        for b in range(len(blocks)):
-            source = b + (offset - cut) // BLOCK
-            if source >= 0:
-                blocks[b, to, : BLOCK - cut] = blocks[source, column, cut:]
-            if cut and source + 1 < len(blocks):
-                blocks[b, to, BLOCK - cut :] = blocks[source + 1, column, :cut]
+        offset, to = moves[m, 1], first + m
         for d in range(len(bounds) - 1):
             begin = bounds[d] if offset < 0 else max(bounds[d], bounds[d + 1] - offset)
             end = min(bounds[d + 1], bounds[d] - offset) if offset < 0 else bounds[d + 1]
