@@ -112,7 +112,7 @@ class Net:
         n_rows, n_features = len(parts[0]), sum(part.shape[1] for part in parts)
         if n_features != len(self.mean):
             raise ValueError(f"features have {n_features} columns, the net takes {len(self.mean)}")
-        values = np.zeros((-(-n_rows // ROWS), n_features, ROWS), dtype=np.float32)
+        values = np.empty((-(-n_rows // ROWS), n_features, ROWS), dtype=np.float32)  # the last rows may be none's
         first = 0
         for part in parts:
             _standardise(part, self.mean[first:], self.inverse[first:], values, first)

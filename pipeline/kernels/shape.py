@@ -94,28 +94,32 @@ def describe_spans(points: Points, spans: IntArray, classes: NDArray[np.uint8], 
     out : ndarray of float32, shape (n_spans, len(SHAPE_NAMES))
     """
     counts = np.zeros(16, dtype=np.int64)
-    runs = np.zeros(16, dtype=np.int64)
+    longest = np.zeros(16, dtype=np.int64)
+    begins = np.zeros(16, dtype=np.int64)
+    runs = np.empty(len(points) + 1, dtype=np.int64)  # of one class: where each begins, times 16, and its class
     for s in range(len(spans)):
-        start, end = spans[s, 0], spans[s, 1]
-        n = end - start
-        counts[:] = 0
-        runs[:] = 0
-        run, before, repeats = 0, -1, 0
-        colon_at, first_piece = -1, n
-        own = points[start:end]
-        for i in range(n):
-            c = class_of(own[i], classes)
-            counts[c] += 1
-            run = run + 1 if c == before else 1
-            runs[c] = max(runs[c], run)
+        own = points[spans[s, 0] : spans[s, 1]]
+        n = len(own)
+        n_runs, before = 0, -1
+        for i in range(n):  # without a branch: where a run ends can't be foreseen
+            c = np.int64(class_of(own[i], classes))
+            runs[n_runs] = i << 4 | c
+            n_runs += c != before
             before = c
-            if c == COLON and colon_at < 0:
-                colon_at = i
-            if (c == SPACE or c == BAR) and first_piece == n:
-                first_piece = i
-            if i > 0 and own[i] == own[i - 1]:
-                repeats += 1
-        first, last = class_of(points[start], classes), class_of(points[end - 1], classes)
+        runs[n_runs] = n << 4
+        counts[:] = 0
+        longest[:] = 0
+        begins[:] = n
+        for k in range(n_runs):
+            c, begin = runs[k] & 15, runs[k] >> 4
+            length = (runs[k + 1] >> 4) - begin
+            counts[c] += length
+            longest[c] = max(longest[c], length)
+            begins[c] = min(begins[c], begin)
+        repeats, after = np.int32(0), own[1:]
+        for i in range(len(after)):
+            repeats += np.int32(own[i] == after[i])
+        first, last = class_of(own[0], classes), class_of(own[n - 1], classes)
         f = out[s]
         f[0] = math.log(n + 1.0)
         for j, c in enumerate((HAN, DIGIT, LATIN, STOP, COMMA, COLON, OPEN, QUOTE, SPACE, BAR, DASH, SYMBOL)):
@@ -124,13 +128,13 @@ def describe_spans(points: Points, spans: IntArray, classes: NDArray[np.uint8], 
         for j, c in enumerate((STOP, COLON, CLOSE, COMMA, HAN, DIGIT)):
             f[17 + j] = last == c
         if last == QUOTE or last == CLOSE:  # “……。” ends a sentence too
-            f[17] = n > 1 and class_of(points[end - 2], classes) == STOP
+            f[17] = n > 1 and class_of(own[n - 2], classes) == STOP
         for j, c in enumerate((OPEN, DIGIT, DASH, SYMBOL, LATIN, QUOTE)):
             f[23 + j] = first == c
-        f[29] = colon_at if 0 <= colon_at < 20 else 20
-        f[30], f[31], f[32] = runs[DIGIT], runs[LATIN], min(runs[HAN], 40)
+        f[29] = min(begins[COLON], 20) if counts[COLON] else 20
+        f[30], f[31], f[32] = longest[DIGIT], longest[LATIN], min(longest[HAN], 40)
         f[33] = counts[AT]
-        f[34] = min(first_piece, 40)
+        f[34] = min(begins[SPACE], begins[BAR], 40)
         f[35] = counts[DOT]
         f[36] = repeats / n
 

@@ -36,8 +36,8 @@ OUTSIDE = np.float32(-29.0)
 
 
 def new_blocks(n_rows: int, n_features: int) -> Blocks:
-    """Get room for the codes of rows: shape (n_blocks, n_features, BLOCK)."""
-    return np.zeros((-(-n_rows // BLOCK), n_features, BLOCK), dtype=np.uint8)
+    """Get room for the codes of rows: shape (n_blocks, n_features, BLOCK); what is behind the last row is never read."""
+    return np.empty((-(-n_rows // BLOCK), n_features, BLOCK), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def take_rows(blocks: Blocks, rows: NDArray[np.int64]) -> Blocks:
     """Get the codes of some rows in blocks of their own."""
     n_features = blocks.shape[1]
     codes = blocks.ravel()
-    taken = np.zeros(((len(rows) + BLOCK - 1) // BLOCK, n_features, BLOCK), dtype=np.uint8)
+    taken = np.empty(((len(rows) + BLOCK - 1) // BLOCK, n_features, BLOCK), dtype=np.uint8)
     places = np.empty(BLOCK, dtype=np.uint64)  # of the rows' first features
     for b in range(len(taken)):
         own = rows[b * BLOCK : (b + 1) * BLOCK]
