@@ -67,10 +67,10 @@ def place_of(table: Table, shape: FloatArray) -> FloatArray:
     return out
 
 
-def smoothed(values: FloatArray, bounds: Bounds, decays: Sequence[float], outside: float = OUTSIDE) -> FloatArray:
-    """Running means before and after, by each decay: (n_lines, 2 * n_columns * n_decays)."""
+def smoothed(values: FloatArray, bounds: Bounds, decays: Sequence[float], outside: np.float32 = OUTSIDE) -> FloatArray:
+    """Running means before and after by each decay, or `outside`: (n_lines, 2 * n_columns * n_decays)."""
     out = np.empty((len(values), 2 * values.shape[1] * len(decays)), dtype=np.float32)
-    smooth_columns(np.ascontiguousarray(values), bounds, np.array(decays), np.float32(outside), out)
+    smooth_columns(np.ascontiguousarray(values), bounds, np.array(decays), outside, out)
     return out
 
 
@@ -90,7 +90,7 @@ def first_round(table: Table, shape: FloatArray, scores: FloatArray) -> list[Flo
     list of ndarray of float32, each of shape (n_lines, n_columns)
     """
     bounds = table.line_bounds
-    own = np.concatenate([scores[:, :1], shape[:, _SHAPES_AROUND]], axis=1)
+    own = np.stack([scores[:, 0], *(shape[:, column] for column in _SHAPES_AROUND)], axis=1)
     return [
         shape,
         place_of(table, shape),

@@ -86,7 +86,7 @@ def stance_features(table: Table, rows: Rows, scores: FloatArray) -> list[FloatA
         own,
         cues_of(table, table.sents[rows]),
         places_of(table, rows, bounds),
-        smoothed(own, bounds, [0.7, 1.0], outside=0),
+        smoothed(own, bounds, [0.7, 1.0], outside=np.float32(0)),
         scores[:, len(OUTPUTS) :],
     ]
 

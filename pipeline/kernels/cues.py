@@ -112,18 +112,15 @@ def count_cues(
         for i in places[:n_places]:
             if i < free:
                 continue
-            key, n, group = np.uint64(own[i]), 1, np.int8(-1)
-            part = parts[own[i]]
-            if part & BEGINS and i + 1 < len(own):
-                two = key | np.uint64(own[i + 1]) << np.uint64(21)
-                if part & BEGINS_LONGEST and i + 2 < len(own):
-                    group, n = _group_of(keys, codes, two | np.uint64(own[i + 2]) << np.uint64(42)), 3
-                if group < 0:
-                    group, n = _group_of(keys, codes, two), 2
-            if group < 0 and part & ALONE:
-                group, n = _group_of(keys, codes, key), 1
+            key = np.uint64(own[i])
+            # one and two are both looked up: which of them is a cue can't be foreseen either
+            two = key | np.uint64(own[i + 1]) << np.uint64(21) if i + 1 < len(own) else key
+            alone, group = _group_of(keys, codes, key), _group_of(keys, codes, two)
+            group, n = (group, 2) if group >= 0 else (alone, 1)
+            if parts[own[i]] & BEGINS_LONGEST and i + 2 < len(own):
+                longest = _group_of(keys, codes, two | np.uint64(own[i + 2]) << np.uint64(42))
+                group, n = (longest, 3) if longest >= 0 else (group, n)
             if group >= 0:
-                if f[group] == 0:
-                    f[n_groups + group] = NEARNESS[min(i, NEVER)]
+                f[n_groups + group] = max(f[n_groups + group], NEARNESS[min(i, NEVER)])
                 f[group] = min(f[group] + 1, MOST)
                 free = i + n

@@ -100,22 +100,22 @@ def describe_spans(points: Points, spans: IntArray, classes: NDArray[np.uint8], 
     for s in range(len(spans)):
         own = points[spans[s, 0] : spans[s, 1]]
         n = len(own)
-        n_runs, before = 0, -1
+        n_runs, before = 0, np.int64(-1)
         for i in range(n):  # without a branch: where a run ends can't be foreseen
-            c = np.int64(class_of(own[i], classes))
-            runs[n_runs] = i << 4 | c
-            n_runs += c != before
-            before = c
+            kind = np.int64(class_of(own[i], classes))
+            runs[n_runs] = i << 4 | kind
+            n_runs += kind != before
+            before = kind
         runs[n_runs] = n << 4
         counts[:] = 0
         longest[:] = 0
         begins[:] = n
         for k in range(n_runs):
-            c, begin = runs[k] & 15, runs[k] >> 4
+            kind, begin = runs[k] & 15, runs[k] >> 4
             length = (runs[k + 1] >> 4) - begin
-            counts[c] += length
-            longest[c] = max(longest[c], length)
-            begins[c] = min(begins[c], begin)
+            counts[kind] += length
+            longest[kind] = max(longest[kind], length)
+            begins[kind] = min(begins[kind], begin)
         repeats, after = np.int32(0), own[1:]
         for i in range(len(after)):
             repeats += np.int32(own[i] == after[i])
@@ -281,9 +281,9 @@ def _fill_cohesion(
     """Which share of a line's character pairs stands elsewhere in the document, and in its running text.
 
     `seen` has a number for each bucket of pairs: the latest line that has one, times 16, and four bits that say whether
-    they stand in one line of its document, in two, in one of its running text, in two. What was counted in earlier
-    documents is told by the line, and never cleared.
+    they stand in one line of the document, in two, in one of its running text, in two.
     """
+    seen[:] = 0
     start = lines[first, 0]
     chars = points[start : lines[last - 1, 1]]
     chars_after = chars[1:]
@@ -292,12 +292,12 @@ def _fill_cohesion(
         pair = (np.uint64(chars[j]) << np.uint64(21)) ^ np.uint64(chars_after[j])
         buckets[j] = (pair * np.uint64(0x9E3779B97F4A7C15)) >> _SLOT
     for i in range(first, last):
-        kept = 0 if prose[i] else 12
+        line = np.int32(i - first + 1 << 4)
+        told = np.int32(15 if prose[i] else 3)
         for bucket in buckets[lines[i, 0] - start : lines[i, 1] - 1 - start]:
             known = seen[bucket]
-            bits = known & 15 if known >= first << 4 else 0
-            fresh = i << 4 | (bits & kept) | ((bits << 1 | 5) & (15 - kept))
-            seen[bucket] = known if known >= i << 4 else fresh
+            fresh = line | ((known | (known << np.int32(1) | np.int32(5)) & told) & np.int32(15))
+            seen[bucket] = known if known >= line else fresh
     for i in range(first, last):
         n, here, in_prose = min(lines[i, 1] - 1 - lines[i, 0], 60), 0, 0
         begin = lines[i, 0] - start
@@ -376,7 +376,7 @@ def place_lines(points: Points, lines: IntArray, bounds: Bounds, ends_stop: Floa
     prose = np.zeros(len(lines), dtype=np.int64)
     for i in range(len(lines)):
         prose[i] = ends_stop[i] > 0 and lines[i, 1] - lines[i, 0] >= _PROSE_CHARS
-    seen = np.full(_BUCKETS, -1, dtype=np.int64)
+    seen = np.empty(_BUCKETS, dtype=np.int32)
     for d in range(len(bounds) - 1):
         first, last = bounds[d], bounds[d + 1]
         if first == last:

@@ -36,7 +36,7 @@ OUTSIDE = np.float32(-29.0)
 
 
 def new_blocks(n_rows: int, n_features: int) -> Blocks:
-    """Get room for the codes of rows: shape (n_blocks, n_features, BLOCK); what is behind the last row is never read."""
+    """Get room for the codes of rows: shape (n_blocks, n_features, BLOCK); behind the last row is anything."""
     return np.empty((-(-n_rows // BLOCK), n_features, BLOCK), dtype=np.uint8)
 
 
