@@ -112,9 +112,11 @@ def _probabilities(role: NDArray[np.int16], footer_odds: FloatArray, opinion_odd
     # the decoder may overrule a line's own odds
     footer = np.where(role == BOILERPLATE, np.maximum(footer, 0.5), np.minimum(footer, 1 / 3))
     opinion = 1 / (1 + np.exp(-opinion_odds.astype(np.float64)))
-    probs = np.stack([(1 - footer) * (1 - opinion), (1 - footer) * opinion, footer], axis=1)
-    probs[(role != BOILERPLATE) & (role != BODY)] = np.nan
-    return np.round(probs, 4).astype(np.float32)
+    footer[(role != BOILERPLATE) & (role != BODY)] = np.nan
+    probs = np.empty((len(role), len(LABELS)), dtype=np.float32)
+    for column, values in enumerate(((1 - footer) * (1 - opinion), (1 - footer) * opinion, footer)):
+        probs[:, column] = np.round(values, 4)
+    return probs
 
 
 def load_classifier(folder: Path) -> Classifier:

@@ -163,7 +163,7 @@ class LineModel:
         asked = np.flatnonzero(~is_plain(table.lines, shape, lead[:, 0]))
         scores = np.empty((len(lead), len(OUTPUTS)), dtype=np.float32)
         scores[:, :1], scores[:, 1:] = lead, _PLAIN_SCORES
-        scores[asked] = self.score(table, table.lines[asked], lead[asked])
+        scores[asked, 1:] = self.rest.score(table.folded, table.lines[asked], REACH)
         return scores
 
     def text_odds(self, table: Table) -> FloatArray:
