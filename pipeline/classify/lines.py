@@ -1,7 +1,7 @@
 """Roles and kinds of lines: n-gram scores, two rounds of trees over the neighbourhood, a decoded sequence.
 
 What most lines are is plain soon: only the score for boilerplate is asked of every line, the other n-gram scores of
-those that are not plainly running text, roles of those that are not settled, kinds of those that are boilerplate.
+those that are not plainly running text, kinds of those that are boilerplate.
 """
 
 from __future__ import annotations
