@@ -38,20 +38,21 @@ def arrays(lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return fold_points(code_points("\n".join(lines))), spans
 
 
-def matrix(points: np.ndarray, spans: np.ndarray, reach: int) -> csr_matrix:
-    indptr, indices, values = hash_ngrams(points, spans, BITS, reach)
+def matrix(points: np.ndarray, spans: np.ndarray, reach: int, order: int = 4) -> csr_matrix:
+    indptr, indices, values = hash_ngrams(points, spans, BITS, reach, order)
     return csr_matrix((values, indices, indptr), shape=(len(spans), 2**BITS))
 
 
 @pytest.mark.parametrize("reach", [4, 100])
 @pytest.mark.parametrize("n_outputs", [1, 3, 18])
-def test_scores_are_the_decision_values_of_scikit_learn(reach, n_outputs):
+@pytest.mark.parametrize("order", [3, 4])
+def test_scores_are_the_decision_values_of_scikit_learn(reach, n_outputs, order):
     points, spans = arrays(LINES)
-    features = matrix(points, spans, reach)
+    features = matrix(points, spans, reach, order)
     weights = np.random.default_rng(0).normal(size=(2**BITS, n_outputs))
     table, scale = quantise(weights)
     bias = np.linspace(-1, 1, n_outputs, dtype=np.float32)
-    scores = Linear(table, scale, bias).score(points, spans, reach)
+    scores = Linear(table, scale, bias, order).score(points, spans, reach)
     model = LogisticRegression().fit(features, TARGET)
     model.coef_, model.intercept_ = (table * scale.astype(np.float64)).T, bias.astype(np.float64)
     np.testing.assert_allclose(scores, model.decision_function(features).reshape(-1, n_outputs), rtol=1e-5, atol=1e-5)
@@ -60,8 +61,8 @@ def test_scores_are_the_decision_values_of_scikit_learn(reach, n_outputs):
 
 def test_ngrams_are_those_of_the_text_between_its_marks():
     points, spans = arrays(["天地人天地人天地人天地"])
-    indices = hash_ngrams(points, spans, BITS, 100)[1]
-    same = hash_ngrams(*arrays(["地人天"]), BITS, 100)[1]  # 地 地人 地人天 地人天$ ...
+    indices = hash_ngrams(points, spans, BITS, 100, 4)[1]
+    same = hash_ngrams(*arrays(["地人天"]), BITS, 100, 4)[1]  # 地 地人 地人天 地人天$ ...
     assert len(set(indices.tolist())) == 3 + 3 + 3 + 3 + 2 * (1 + 1 + 1)  # a cycle of three, then what holds a mark
     assert set(same.tolist()) & set(indices.tolist()) >= {same[3], same[4], same[5]}
 
@@ -69,13 +70,13 @@ def test_ngrams_are_those_of_the_text_between_its_marks():
 def test_far_from_the_edges_nothing_counts():
     near = arrays(["一二三四五六七" + "甲" * 20 + "八九十百千万亿"])
     far = arrays(["一二三四五六七" + "乙" * 20 + "八九十百千万亿"])
-    np.testing.assert_array_equal(hash_ngrams(*near, BITS, 4)[1], hash_ngrams(*far, BITS, 4)[1])
-    assert hash_ngrams(*near, BITS, 6)[1].tolist() != hash_ngrams(*far, BITS, 6)[1].tolist()
+    np.testing.assert_array_equal(hash_ngrams(*near, BITS, 4, 4)[1], hash_ngrams(*far, BITS, 4, 4)[1])
+    assert hash_ngrams(*near, BITS, 6, 4)[1].tolist() != hash_ngrams(*far, BITS, 6, 4)[1].tolist()
 
 
 def test_a_span_scores_the_same_wherever_it_stands():
     table, scale = quantise(np.random.default_rng(1).normal(size=(2**BITS, 2)))
-    model = Linear(table, scale, np.zeros(2, np.float32))
+    model = Linear(table, scale, np.zeros(2, np.float32), 4)
     points, spans = arrays(LINES)
     for line, expected in zip(LINES, model.score(points, spans, 6), strict=True):
         np.testing.assert_array_equal(model.score(*arrays([line]), 6)[0], expected)
@@ -85,8 +86,8 @@ def test_a_span_scores_the_same_wherever_it_stands():
 def test_long_spans_do_not_overflow(n_outputs):
     points, spans = arrays(["我" * 300_000])
     table = np.full((2**BITS, n_outputs), 32767, np.int16)
-    model = Linear(table, np.ones(n_outputs, np.float32), np.zeros(n_outputs, np.float32))
-    n = count_ngrams(300_000, MAX_REACH)
+    model = Linear(table, np.ones(n_outputs, np.float32), np.zeros(n_outputs, np.float32), 4)
+    n = count_ngrams(300_000, MAX_REACH, 4)
     assert model.score(points, spans, MAX_REACH)[0, -1] == pytest.approx(32767 * n**0.5, rel=1e-4)
     with pytest.raises(ValueError, match="from 4 to"):
         model.score(points, spans, MAX_REACH + 1)
@@ -97,19 +98,31 @@ def test_an_empty_span_has_its_marks_alone():
     table, scale = quantise(np.random.default_rng(2).normal(size=(2**BITS, 1)))
     bias = np.ones(1, np.float32)
     expected = matrix(points, spans, 9) @ (table * scale.astype(np.float64)) + bias
-    np.testing.assert_allclose(Linear(table, scale, bias).score(points, spans, 9), expected, rtol=1e-5)
+    np.testing.assert_allclose(Linear(table, scale, bias, 4).score(points, spans, 9), expected, rtol=1e-5)
 
 
 def test_a_table_that_is_no_power_of_two_is_refused():
     with pytest.raises(ValueError, match="power of two"):
-        lay_out(np.zeros((100, 1), np.int16))
+        lay_out(np.zeros((100, 1), np.int16), 8)
 
 
-@pytest.mark.parametrize(("length", "reach", "expected"), [(1, 9, 4), (2, 9, 8), (3, 9, 12), (100, 5, 40), (10, 5, 40)])
-def test_number_of_ngrams(length, reach, expected):
+@pytest.mark.parametrize(
+    ("length", "reach", "order", "expected"),
+    [
+        (0, 9, 4, 1),
+        (1, 9, 4, 4),
+        (2, 9, 4, 8),
+        (3, 9, 4, 12),
+        (100, 5, 4, 40),
+        (10, 5, 4, 40),
+        (1, 9, 3, 4),
+        (9, 9, 3, 28),
+    ],
+)
+def test_number_of_ngrams(length, reach, order, expected):
     points, spans = arrays(["天" * length])
-    assert count_ngrams(length, reach) == expected
-    assert len(hash_ngrams(points, spans, BITS, reach)[1]) == expected
+    assert count_ngrams(length, reach, order) == expected
+    assert len(hash_ngrams(points, spans, BITS, reach, order)[1]) == expected
 
 
 def test_folding_keeps_what_means_the_same_together():

@@ -18,25 +18,28 @@ def sums() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return points, spans, rng.integers(-32767, 32767, (2**10, 6)).astype(np.int16)
 
 
-def test_whole_sums_are_those_of_score(sums):
+@pytest.mark.parametrize("order", [3, 4])
+def test_whole_sums_are_those_of_score(sums, order):
     points, spans, table = sums
-    ngrams = Linear(table, np.full(6, 1e-4, np.float32), np.ones(6, np.float32))
+    ngrams = Linear(table, np.full(6, 1e-4, np.float32), np.ones(6, np.float32), order)
     scores = ngrams.score_placed(points, spans, REACH, 3)
     assert scores.shape == (len(spans), 6 + 3 * len(PLACED))
     np.testing.assert_array_equal(scores[:, :6], ngrams.score(points, spans, REACH))
 
 
-def test_parts_are_those_of_the_places(sums):
+@pytest.mark.parametrize("order", [3, 4])
+def test_parts_are_those_of_the_places(sums, order):
     points, spans, table = sums
-    scores = Linear(table[:, :1], np.ones(1, np.float32), np.zeros(1, np.float32)).score_placed(points, spans, REACH, 1)
+    alone = Linear(table[:, :1], np.ones(1, np.float32), np.zeros(1, np.float32), order)
+    scores = alone.score_placed(points, spans, REACH, 1)
     for (start, end), told in zip(spans.tolist(), scores[:, 1:].tolist(), strict=True):
-        rows = iter(hash_ngrams(points, np.array([[start, end]], np.int32), 10, REACH)[1].tolist())
+        rows = iter(hash_ngrams(points, np.array([[start, end]], np.int32), 10, REACH, order)[1].tolist())
         n, places = end - start, []
         for i in range(-1, n + 1):
             if i < REACH or i >= n - REACH:
-                n_here = min(4, n + 1 - i) - (i < 0 or i >= n)
+                n_here = min(order, n + 1 - i) - (i < 0 or i >= n)
                 places.append(sum(int(table[next(rows), 0]) for _ in range(n_here)))
-        root = (4 * n + 2) ** 0.5
+        root = (order * n + 2) ** 0.5
         above, below = sum(p for p in places if p > 0) / root, sum(p for p in places if p < 0) / root
         expected = (max(*places, 0), min(*places, 0), above, below, sum(places[:9]), sum(places[-9:]))
         np.testing.assert_allclose(told, expected, rtol=1e-5)

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.classify.lines import BOILERPLATE, FIRST_KIND, REACH, LineModel, LineVerdict
+from pipeline.classify.features import FIRST_KIND
+from pipeline.classify.lines import BOILERPLATE, REACH, LineModel, LineVerdict
 from pipeline.classify.sents import GLUE_SCORE, SentModel, edge_rows
 from pipeline.classify.table import Table, make_table
 from pipeline.doc import KINDS, LABELS, ROLES, Coded, Doc, FloatArray
@@ -22,7 +23,7 @@ from pipeline.stage import Stage, stage
 from pipeline.weights import load_arrays, load_meta
 
 ARRAYS = "classifier.npz"
-VERSION = 5
+VERSION = 6
 """Raised whenever features or arrays change: an older model would be read wrong."""
 
 BODY = ROLES.index("body")
@@ -97,9 +98,9 @@ class Classifier:
         rows = edge_rows(table, verdict.role == BODY)
         if not len(rows):
             return
-        lead = self.lines.lead.score(table.folded, table.sents[rows], REACH)
+        lead = self.lines.ngrams.lead.score(table.folded, table.sents[rows], REACH)
         rows, lead = rows[lead[:, 0] > GLUE_SCORE], lead[lead[:, 0] > GLUE_SCORE]
-        scores = self.lines.score(table, table.sents[rows], lead)
+        scores = self.lines.ngrams.score(table, table.sents[rows], lead)
         odds = self.sents.glue_odds(table, rows, scores)
         footer_odds[rows] = odds
         role[rows[odds > 0]] = BOILERPLATE

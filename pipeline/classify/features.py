@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.classify.table import Table
-from pipeline.doc import KINDS, ROLES, FloatArray
+from pipeline.doc import KINDS, FloatArray
 from pipeline.kernels.shape import (
     CHAR_CLASSES,
     OUTSIDE,
@@ -26,12 +26,17 @@ from pipeline.kernels.trees import Bins, Blocks, move_codes, new_blocks
 
 Bounds = NDArray[np.int64]
 
+LEAD, REST = ("boilerplate", "title", "body"), ("heading", "caption", "code", *KINDS)
+"""What the n-gram models score a line for, each against all others: every line, and those that are not plain."""
+OUTPUTS = (*LEAD, *REST)
+FIRST_KIND = OUTPUTS.index(KINDS[0])
+
 NEAR, NEXT = (-4, -3, -2, -1, 1, 2, 3, 4), (-2, -1, 1, 2)
 ENDS_STOP = SHAPE_NAMES.index("ends_stop")
 _SHAPES_AROUND = tuple(SHAPE_NAMES.index(name) for name in ("log_chars", "ends_stop", "bar", "space", "digit"))
 _SCORES = len(SHAPE_NAMES) + len(POSITION_NAMES)
-_N_SCORES = len(ROLES) + len(KINDS)  # boilerplate, the other roles, the kinds
-_KINDS = _SCORES + len(ROLES)
+_N_SCORES = len(OUTPUTS)
+_KINDS = _SCORES + FIRST_KIND
 
 
 def _moves(*groups: tuple[Iterable[int], Sequence[int]]) -> NDArray[np.int64]:
@@ -82,8 +87,8 @@ def first_round(table: Table, shape: FloatArray, scores: FloatArray) -> list[Flo
     table : Table
     shape : ndarray of float32, shape (n_lines, len(SHAPE_NAMES))
         As `shape_of` gives it.
-    scores : ndarray of float32, shape (n_lines, n_outputs)
-        N-gram scores; the first column is boilerplate against the rest.
+    scores : ndarray of float32, shape (n_lines, len(OUTPUTS))
+        N-gram scores.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Roles and kinds of lines: n-gram scores, two rounds of trees over the neighbourhood, a decoded sequence.
 
-What most lines are is plain soon: only the score for boilerplate is asked of every line, the other n-gram scores of
-those that are not plainly running text, kinds of those that are boilerplate.
+What most lines are is plain soon: only a few n-gram scores are asked of every line, the others of those that are not
+plainly running text, kinds of those that are boilerplate.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.classify.blocks import block_log_odds
-from pipeline.classify.features import ENDS_STOP, code_first, code_second, shape_of
+from pipeline.classify.features import ENDS_STOP, LEAD, OUTPUTS, code_first, code_second, shape_of
 from pipeline.classify.table import Table
-from pipeline.doc import KINDS, ROLES, FloatArray, IntArray
+from pipeline.doc import ROLES, FloatArray, IntArray
 from pipeline.kernels.ngrams import Linear
 from pipeline.kernels.regions import decode_lines
 from pipeline.kernels.shape import SHAPE_NAMES
@@ -28,10 +28,9 @@ BOILERPLATE = ROLES.index("boilerplate")
 SURE, UNLIKELY = 4.0, -8.0
 """Log-odds of boilerplate above which no other role is asked for; the value of a role that is out of the question."""
 
-FIRST_KIND = 1 + BOILERPLATE
-"""The column of OUTPUTS where the kinds begin."""
-
 _LATIN = SHAPE_NAMES.index("latin")
+ORDER = 4
+"""Code points of the longest n-grams."""
 REACH = 48
 """Only the n-grams within so many code points of a line's edges are scored: that is where footers show."""
 
@@ -43,14 +42,10 @@ SHORT_LINE = 40
 """From here on to LONG_LINE, caution with lines that end like a sentence grows: in cross-validation on real pages as
 many lines come out right, and a fifth of the characters that were still lost do not get lost."""
 
-OUTPUTS = ("boilerplate", *ROLES[:BOILERPLATE], *KINDS)
-"""What the n-gram models score a line for, each against all others."""
-
-
 PLAIN_CHARS, PLAIN_SCORE = 30, np.float32(-2.0)
 """A line of so many code points that ends like a sentence and scores below this for boilerplate is plainly running
 text: two thirds of the characters of real pages. In cross-validation on real pages as many lines come out right."""
-_PLAIN_SCORES = np.where(np.arange(1, len(OUTPUTS)) == 1 + BODY, np.float32(4), np.float32(-8))
+_PLAIN_REST = np.float32(-8.0)
 
 
 def is_plain(lines: IntArray, shape: FloatArray, boilerplate: FloatArray) -> NDArray[np.bool_]:
@@ -68,9 +63,9 @@ def is_plain(lines: IntArray, shape: FloatArray, boilerplate: FloatArray) -> NDA
 
 
 def plain_scores(scores: FloatArray, plain: NDArray[np.bool_]) -> FloatArray:
-    """Get scores for OUTPUTS with those of plain lines, boilerplate apart, as they stand for all of them."""
+    """Get scores for OUTPUTS with those of plain lines for REST as they stand for all of them."""
     scores = scores.copy()
-    scores[plain, 1:] = _PLAIN_SCORES
+    scores[plain, len(LEAD) :] = _PLAIN_REST
     return scores
 
 
@@ -121,13 +116,25 @@ class _Reading(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class LineScores:
+    """N-gram scores for `LEAD`, and for `REST`."""
+
+    lead: Linear
+    rest: Linear
+
+    def score(self, table: Table, spans: IntArray, lead: FloatArray | None = None) -> FloatArray:
+        """Score spans taken for lines: (n_spans, len(OUTPUTS)); `lead`, if that is known already."""
+        first = self.lead.score(table.folded, spans, REACH) if lead is None else lead
+        return np.concatenate([first, self.rest.score(table.folded, spans, REACH)], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
 class LineModel:
     """The line classifier's weights.
 
     Parameters
     ----------
-    lead, rest : Linear
-        N-gram scores for the first of `OUTPUTS`, and for the others.
+    ngrams : LineScores
     near, far : Bins
         Of the features of the first round, and of what the second sees besides.
     first, second : Forest
@@ -140,8 +147,7 @@ class LineModel:
         As `decode_lines` takes them.
     """
 
-    lead: Linear
-    rest: Linear
+    ngrams: LineScores
     near: Bins
     far: Bins
     first: Forest
@@ -152,18 +158,13 @@ class LineModel:
     kind_codes: NDArray[np.int16]
     moves: FloatArray
 
-    def score(self, table: Table, spans: IntArray, known: FloatArray | None = None) -> FloatArray:
-        """N-gram scores of spans taken for lines: (n_spans, len(OUTPUTS)); `known` is what `lead` gave."""
-        lead = self.lead.score(table.folded, spans, REACH) if known is None else known
-        return np.concatenate([lead, self.rest.score(table.folded, spans, REACH)], axis=1)
-
     def score_lines(self, table: Table, shape: FloatArray) -> FloatArray:
-        """N-gram scores of all lines; of those plainly running text, the one for boilerplate alone is their own."""
-        lead = self.lead.score(table.folded, table.lines, REACH)
+        """N-gram scores of all lines; of those plainly running text, only those for LEAD are their own."""
+        lead = self.ngrams.lead.score(table.folded, table.lines, REACH)
         asked = np.flatnonzero(~is_plain(table.lines, shape, lead[:, 0]))
         scores = np.empty((len(lead), len(OUTPUTS)), dtype=np.float32)
-        scores[:, :1], scores[:, 1:] = lead, _PLAIN_SCORES
-        scores[asked, 1:] = self.rest.score(table.folded, table.lines[asked], REACH)
+        scores[:, : len(LEAD)], scores[:, len(LEAD) :] = lead, _PLAIN_REST
+        scores[asked, len(LEAD) :] = self.ngrams.rest.score(table.folded, table.lines[asked], REACH)
         return scores
 
     def text_odds(self, table: Table) -> FloatArray:
@@ -214,7 +215,7 @@ class LineModel:
         """The arrays under the names that `from_arrays` reads."""
         plain = {f"line_{name}": getattr(self, name) for name in _PLAIN}
         for name in _LINEAR:
-            plain |= getattr(self, name).arrays(f"line_{name}")
+            plain |= getattr(self.ngrams, name).arrays(f"line_{name}")
         for name in (*_FORESTS, *_BINS):
             plain |= getattr(self, name).arrays(f"line_{name}")
         return plain
@@ -226,7 +227,7 @@ class LineModel:
         forests: dict[str, Any] = {name: Forest.from_arrays(arrays, f"line_{name}") for name in _FORESTS}
         linear: dict[str, Any] = {name: Linear.from_arrays(arrays, f"line_{name}") for name in _LINEAR}
         bins: dict[str, Any] = {name: Bins.from_arrays(arrays, f"line_{name}") for name in _BINS}
-        return cls(**plain, **linear, **forests, **bins)
+        return cls(ngrams=LineScores(**linear), **plain, **forests, **bins)
 
 
 _PLAIN = ("role_codes", "kind_codes", "moves")

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.classify import Classifier
-from pipeline.classify.lines import BOILERPLATE, REACH, LineVerdict
+from pipeline.classify.lines import BOILERPLATE, ORDER, REACH, LineVerdict
 from pipeline.classify.table import Table, make_table
 from pipeline.doc import ROLES, Doc, Span
-from pipeline.kernels.ngrams import MAX_ORDER, hash_ngrams
+from pipeline.kernels.ngrams import hash_ngrams
 
 N_SHOWN = 3
 
@@ -74,10 +74,10 @@ def _reason(classifier: Classifier, table: Table, verdict: LineVerdict, row: int
 
 def weigh_ngrams(classifier: Classifier, table: Table, row: int) -> tuple[tuple[str, float], ...]:
     """The pieces of line `row` that speak loudest for boilerplate; none overlaps or repeats a louder one."""
-    lead = classifier.lines.lead
+    lead = classifier.lines.ngrams.lead
     span = np.ascontiguousarray(table.lines[row : row + 1])
     bits = len(lead.table).bit_length() - 1
-    _, columns, values = hash_ngrams(table.folded, span, bits, REACH)
+    _, columns, values = hash_ngrams(table.folded, span, bits, REACH, ORDER)
     weights = lead.table[columns, 0] * float(lead.scale[0]) * values
     places = _places(int(span[0, 1] - span[0, 0]))
     text = "^" + "".join(map(chr, table.points[span[0, 0] : span[0, 1]].tolist())) + "$"
@@ -98,7 +98,7 @@ def _places(length: int) -> list[tuple[int, int]]:
     for i in range(-1, length + 1):
         if REACH <= i < length - REACH:
             continue
-        for n in range(min(MAX_ORDER, length + 1 - i)):
+        for n in range(min(ORDER, length + 1 - i)):
             if n or 0 <= i < length:
                 places.append((i + 1, i + 2 + n))
     return places

@@ -27,6 +27,8 @@ from pipeline.kernels.trees import Bins, Forest
 
 Rows = NDArray[np.int64]
 
+ORDER = 3
+"""Code points of the longest n-grams: with longer ones, more of them share a row of the table, and less is told."""
 REACH = 160
 """Only the n-grams within so many code points of a sentence's edges are scored; hardly any sentence is longer."""
 

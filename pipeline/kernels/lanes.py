@@ -1,4 +1,4 @@
-"""Rows of a weight table, eight numbers side by side in one register: what the compiler does not see by itself.
+"""Rows of a weight table, many numbers side by side in one register: what the compiler does not see by itself.
 
 A row is added up by an instruction or two, where a loop over its numbers takes some thirty. The code is written for any
 processor; the compiler makes of it what the one at hand has.
@@ -13,17 +13,20 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LANES = 8
+FEW, MANY, TELL_LANES = 4, 16, 8
+"""How many columns `sum_few`, `sum_many` and `tell_rows` take at once."""
 TOLD = ("total", "strongest", "weakest", "above", "head", "body")
 """What `tell_rows` writes; the last is all but what begins near the end."""
 
 _SIZE = ir.IntType(64)
-_SHORT, _LONG = ir.VectorType(ir.IntType(16), LANES), ir.VectorType(ir.IntType(32), LANES)
-_NOTHING = ir.Constant(_LONG, [0] * LANES)
 _N_ROWS = 4  # at every place; the module `ngrams` has as many orders
 
 
-def _load_place(context: Any, builder: Any, types_: Any, arguments: Any, place: Any) -> Any:
+def _vector(bits: int, lanes: int) -> Any:
+    return ir.VectorType(ir.IntType(bits), lanes)
+
+
+def _load_place(context: Any, builder: Any, types_: Any, arguments: Any, place: Any, lanes: int) -> Any:
     """Get the sum of the table rows at one place."""
     table, rows = (context.make_array(types_[k])(context, builder, arguments[k]) for k in (0, 2))
     step = cgutils.unpack_tuple(builder, table.strides)[0]
@@ -33,9 +36,9 @@ def _load_place(context: Any, builder: Any, types_: Any, arguments: Any, place: 
     for order in range(_N_ROWS):
         at = builder.gep(rows.data, [builder.add(place, builder.mul(width, _SIZE(order)))])
         pointer = builder.gep(begin, [builder.mul(builder.zext(builder.load(at), _SIZE), step)])
-        row = builder.load(builder.bitcast(pointer, _SHORT.as_pointer()))
+        row = builder.load(builder.bitcast(pointer, _vector(16, lanes).as_pointer()))
         row.align = 2
-        wide = builder.sext(row, _LONG)
+        wide = builder.sext(row, _vector(32, lanes))
         total = wide if total is None else builder.add(total, wide)
     return total
 
@@ -51,7 +54,7 @@ def _step(builder: Any, held: dict[str, Any], here: Any, place: Any, near: Any, 
     if len(held) > 1:
         new["strongest"] = _pick(builder, ">", held["strongest"], here)
         new["weakest"] = _pick(builder, "<", held["weakest"], here)
-        new["above"] = builder.add(held["above"], _pick(builder, ">", here, _NOTHING))
+        new["above"] = builder.add(held["above"], _pick(builder, ">", here, ir.Constant(here.type, None)))
         is_head = builder.icmp_signed("<", place, near)
         is_body = builder.icmp_signed("<", place, builder.sub(n_places, near))
         new["head"] = builder.select(is_head, new["total"], held["head"])
@@ -59,8 +62,9 @@ def _step(builder: Any, held: dict[str, Any], here: Any, place: Any, near: Any, 
     return new
 
 
-def _make(names: tuple[str, ...]) -> Any:
+def _make(names: tuple[str, ...], lanes: int) -> Any:
     """Get the function that goes through all places and writes what `names` say."""
+    long = _vector(32, lanes)
 
     @intrinsic  # type: ignore[untyped-decorator]
     def add_rows(_typing: Any, table: Any, first: Any, rows: Any, n_places: Any, near: Any, out: Any) -> Any:
@@ -71,19 +75,19 @@ def _make(names: tuple[str, ...]) -> Any:
             builder.branch(loop)
             builder.position_at_end(loop)
             place = builder.phi(_SIZE)
-            held = {name: builder.phi(_LONG) for name in names}
-            here = _load_place(context, builder, signature.args, arguments, place)
+            held = {name: builder.phi(long) for name in names}
+            here = _load_place(context, builder, signature.args, arguments, place, lanes)
             new = _step(builder, held, here, place, near, n_places)
             following = builder.add(place, _SIZE(1))
             builder.cbranch(builder.icmp_signed("<", following, n_places), loop, after)
             place.add_incoming(_SIZE(0), before)
             place.add_incoming(following, loop)
             for name, phi in held.items():
-                phi.add_incoming(_NOTHING, before)
+                phi.add_incoming(ir.Constant(long, None), before)
                 phi.add_incoming(new[name], loop)
             builder.position_at_end(after)
             told = context.make_array(signature.args[5])(context, builder, arguments[5])
-            begin = builder.bitcast(told.data, _LONG.as_pointer())
+            begin = builder.bitcast(told.data, long.as_pointer())
             for k, name in enumerate(names):
                 builder.store(new[name], builder.gep(begin, [_SIZE(k)])).align = 4
             return context.get_dummy_value()
@@ -93,26 +97,26 @@ def _make(names: tuple[str, ...]) -> Any:
     return add_rows
 
 
-sum_rows = _make(TOLD[:1])
-"""Add up table rows, eight columns of them.
+sum_few, sum_many = (_make(TOLD[:1], lanes) for lanes in (FEW, MANY))
+"""Add up table rows, FEW or MANY columns of them.
 
 Parameters
 ----------
 table : ndarray of int16, shape (n_rows, n_columns)
 first : int
-    The first of the columns; seven more follow.
+    The first of the columns; the others follow.
 rows : ndarray of uint32, shape (4, at least n_places)
     At every place, which rows.
 n_places : int
     At least one.
 near : int
     How many places at either end are near it.
-out : ndarray of int32, shape (n_told, 8)
+out : ndarray of int32, shape (n_told, n_lanes)
     Receives the totals.
 """
 
-tell_rows = _make(TOLD)
-"""As `sum_rows`; tell of each column what `TOLD` names.
+tell_rows = _make(TOLD, TELL_LANES)
+"""As `sum_few`, of TELL_LANES columns; tell of each what `TOLD` names.
 
 These are the total; the largest and the smallest sum at a place; all sums above zero; what comes from the places near
 the start, and from all but those near the end.

@@ -1,9 +1,9 @@
 """Hashed character n-grams of spans, and their weights summed for several outputs.
 
-The n-grams (1 to 4 code points) of a span are taken over its characters with one marker at each edge, so that
-"first character" and "last character" are features of their own. A feature's value is its count divided by the square
-root of the number of n-grams. `hash_ngrams` gives those features as a sparse matrix's parts for scikit-learn to learn
-from; `Linear` gives the decision values of what was learnt, without making the matrix.
+The n-grams of a span, of one code point up to three or four, are taken over its characters with one marker at each
+edge, so that "first character" and "last character" are features of their own. A feature's value is its count divided
+by the square root of the number of n-grams. `hash_ngrams` gives those features as a sparse matrix's parts for
+scikit-learn to learn from; `Linear` gives the decision values of what was learnt, without making the matrix.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.doc import FloatArray, IntArray
-from pipeline.kernels.lanes import LANES, TOLD, sum_rows, tell_rows
+from pipeline.kernels.lanes import FEW, MANY, TELL_LANES, TOLD, sum_few, sum_many, tell_rows
 
 Points = NDArray[np.uint32]
 Rows = NDArray[np.uint32]
@@ -65,18 +65,18 @@ def fold_points(points: Points) -> Points:
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _step(state: Any, c: Any) -> Any:
-    """Add one code point to an n-gram's hash."""
-    return (state ^ np.uint64(c)) * np.uint64(0x9E3779B97F4A7C15)
+    """Add one code point to an n-gram's hash, of 32 bits."""
+    return np.uint32((state ^ c) * np.uint32(0x9E3779B1))
 
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _row(state: Any, shift: Any) -> Any:
     """The table row of a hash: its best mixed bits."""
-    return (state ^ (state >> np.uint64(29))) >> shift & np.uint64(0xFFFFFFFFFF)
+    return (state ^ (state >> np.uint32(15))) >> shift
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def count_ngrams(length: int, reach: int) -> int:
+def count_ngrams(length: int, reach: int, order: int) -> int:
     """How many n-grams a span of `length` code points gives.
 
     Parameters
@@ -85,30 +85,34 @@ def count_ngrams(length: int, reach: int) -> int:
         Code points of the span, markers not counted.
     reach : int
         Only n-grams that begin within so many code points of either edge count, markers counted as well.
+    order : int
+        Code points of the longest n-grams.
     """
-    n_skipped = max(length - 2 * reach, 0)
-    return max(MAX_ORDER * (length - n_skipped), 1)  # a marker alone says nothing; both together do
+    n_places = length + 2 - max(length - 2 * reach, 0)
+    # at the end the longer ones don't fit; a marker alone says nothing, both together do
+    return max(order * n_places - order * (order - 1) // 2 - 2, 1)
 
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _hash_piece(piece: Points, n: Any, shift: Any, rows: Rows, first: Any) -> None:
     """Write the table rows of the n-grams that begin at the first `n` places of a piece; a loop without a branch."""
-    one, two, three, four = rows[0], rows[1], rows[2], rows[3]
+    one, two, three, four = rows[0, first:], rows[1, first:], rows[2, first:], rows[3, first:]
     for i in range(n):
-        a = _step(np.uint64(0), piece[i])
+        a = _step(np.uint32(0), piece[i])
         b = _step(a, piece[i + 1])
         c = _step(b, piece[i + 2])
         d = _step(c, piece[i + 3])
-        one[first + i], two[first + i] = _row(a, shift), _row(b, shift)
-        three[first + i], four[first + i] = _row(c, shift), _row(d, shift)
+        one[i], two[i], three[i], four[i] = _row(a, shift), _row(b, shift), _row(c, shift), _row(d, shift)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def list_rows(points: Points, start: int, end: int, shift: Any, reach: int, piece: Points, rows: Rows) -> int:
-    """Write the table rows of a span's n-grams: of each place where some begin, one of each order.
+def list_rows(
+    points: Points, start: int, end: int, order: int, shift: Any, reach: int, piece: Points, rows: Rows
+) -> int:
+    """Write the table rows of a span's n-grams: of each place where some begin, one of each length.
 
-    Where there is no n-gram, since the span ends or a marker stands alone, the row is the one of zeros behind the
-    table.
+    Where there is no n-gram, since the span ends, a marker stands alone or it would be too long, the row is the one of
+    zeros behind the table.
 
     Parameters
     ----------
@@ -116,7 +120,9 @@ def list_rows(points: Points, start: int, end: int, shift: Any, reach: int, piec
         Folded code points.
     start, end : int
         The span.
-    shift : uint64
+    order : int
+        Code points of the longest n-grams: 3 or 4.
+    shift : uint32
         As `shift_of` has it.
     reach : int
         See `count_ngrams`.
@@ -132,20 +138,20 @@ def list_rows(points: Points, start: int, end: int, shift: Any, reach: int, piec
     piece[0] = START
     n_before, first, n = 0, 1, length
     if length > 2 * reach:
-        for i in range(reach + MAX_ORDER - 1):
-            piece[1 + i] = points[start + i]
+        piece[1 : reach + MAX_ORDER] = points[start : start + reach + MAX_ORDER - 1]
         n_before, first, n = reach + 1, 0, reach
         _hash_piece(piece, n_before, shift, rows, 0)
+    copy, text = piece[first:], points[end - n :]
     for i in range(n):
-        piece[first + i] = points[end - n + i]
+        copy[i] = text[i]
     piece[first + n] = END
     piece[first + n + 1 : first + n + MAX_ORDER] = 0
     _hash_piece(piece, first + n + 1, shift, rows, n_before)
     n_places = n_before + first + n + 1
-    none = np.uint32(1) << (np.uint32(64) - np.uint32(shift))
+    none = np.uint32(1) << (np.uint32(32) - shift)
     rows[0, 0] = none
-    for order in range(MAX_ORDER):
-        rows[order, max(n_places - max(order, 1), 0) : n_places] = none
+    for k in range(MAX_ORDER):
+        rows[k, max(n_places - max(k, 1), 0) if k < order else 0 : n_places] = none
     return n_places
 
 
@@ -158,7 +164,7 @@ def make_room(reach: int) -> tuple[Points, Rows]:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def hash_ngrams(
-    points: Points, spans: IntArray, bits: int, reach: int
+    points: Points, spans: IntArray, bits: int, reach: int, order: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
     """Get the n-gram features of spans as the parts of a CSR matrix.
 
@@ -171,6 +177,8 @@ def hash_ngrams(
         The matrix has ``2 ** bits`` columns.
     reach : int
         See `count_ngrams`.
+    order : int
+        Code points of the longest n-grams: 3 or 4.
 
     Returns
     -------
@@ -181,53 +189,70 @@ def hash_ngrams(
     """
     indptr = np.zeros(len(spans) + 1, dtype=np.int64)
     for s in range(len(spans)):
-        indptr[s + 1] = indptr[s] + count_ngrams(spans[s, 1] - spans[s, 0], reach)
+        indptr[s + 1] = indptr[s] + count_ngrams(spans[s, 1] - spans[s, 0], reach, order)
     indices = np.empty(indptr[-1], dtype=np.int32)
     values = np.empty(indptr[-1], dtype=np.float64)
     piece, rows = make_room(reach)
     for s in range(len(spans)):
-        n_places = list_rows(points, spans[s, 0], spans[s, 1], np.uint64(64 - bits), reach, piece, rows)
+        n_places = list_rows(points, spans[s, 0], spans[s, 1], order, np.uint32(32 - bits), reach, piece, rows)
         n = indptr[s]
         for i in range(n_places):
-            for order in range(MAX_ORDER):
-                if rows[order, i] < 1 << bits:
-                    indices[n] = rows[order, i]
+            for k in range(order):
+                if rows[k, i] < 1 << bits:
+                    indices[n] = rows[k, i]
                     n += 1
         values[indptr[s] : n] = 1.0 / np.sqrt(n - indptr[s])
     return indptr, indices, values
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _score_narrow(
-    points: Points, spans: IntArray, table: Table, scale: FloatArray, bias: FloatArray, reach: int, out: FloatArray
+def _score_few(
+    points: Points,
+    spans: IntArray,
+    table: Table,
+    scale: FloatArray,
+    bias: FloatArray,
+    reach: int,
+    order: int,
+    out: FloatArray,
 ) -> None:
-    """Fill `out` with the decision values of spans by a table of a single column."""
+    """Fill `out` with the decision values of spans by a table of at most FEW columns."""
     piece, rows = make_room(reach)
-    shift, weights = shift_of(len(table)), table[:, 0]
+    shift, sums = shift_of(len(table)), np.empty((1, FEW), dtype=np.int32)
     for s in range(len(spans)):
-        n_places = list_rows(points, spans[s, 0], spans[s, 1], shift, reach, piece, rows)
-        total = np.int32(0)
-        for order in range(MAX_ORDER):
-            own = rows[order]
-            for i in range(n_places):
-                total += weights[own[i]]
-        out[s, 0] = total * _norm_of(spans[s], reach) * np.float64(scale[0]) + np.float64(bias[0])
+        n_places = list_rows(points, spans[s, 0], spans[s, 1], order, shift, reach, piece, rows)
+        norm = _norm_of(spans[s], reach, order)
+        sum_few(table, 0, rows, n_places, 0, sums)
+        _write(sums[0], norm, scale, bias, out[s])
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _score_wide(
-    points: Points, spans: IntArray, table: Table, scale: FloatArray, bias: FloatArray, reach: int, out: FloatArray
+def _score_many(
+    points: Points,
+    spans: IntArray,
+    table: Table,
+    scale: FloatArray,
+    bias: FloatArray,
+    reach: int,
+    order: int,
+    out: FloatArray,
 ) -> None:
-    """Fill `out` with the decision values of spans by a table of several columns."""
+    """Fill `out` with the decision values of spans by a table of many columns."""
     piece, rows = make_room(reach)
-    shift, sums = shift_of(len(table)), np.empty((1, LANES), dtype=np.int32)
+    shift, sums = shift_of(len(table)), np.empty((1, MANY), dtype=np.int32)
     for s in range(len(spans)):
-        n_places = list_rows(points, spans[s, 0], spans[s, 1], shift, reach, piece, rows)
-        norm = _norm_of(spans[s], reach)
-        for first in range(0, len(scale), LANES):
-            sum_rows(table, first, rows, n_places, 0, sums)
-            for k in range(first, min(first + LANES, len(scale))):
-                out[s, k] = sums[0, k - first] * norm * np.float64(scale[k]) + np.float64(bias[k])
+        n_places = list_rows(points, spans[s, 0], spans[s, 1], order, shift, reach, piece, rows)
+        norm = _norm_of(spans[s], reach, order)
+        for first in range(0, len(scale), MANY):
+            sum_many(table, first, rows, n_places, 0, sums)
+            _write(sums[0], norm, scale[first:], bias[first:], out[s, first:])
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _write(sums: Any, norm: Any, scale: FloatArray, bias: FloatArray, out: FloatArray) -> None:
+    """Write decision values, as many as there are sums or outputs left."""
+    for k in range(min(len(sums), len(scale))):
+        out[k] = sums[k] * norm * np.float64(scale[k]) + np.float64(bias[k])
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -238,20 +263,20 @@ def _score_placed(
     scale: FloatArray,
     bias: FloatArray,
     reach: int,
+    order: int,
     n_placed: int,
     out: FloatArray,
 ) -> None:
     """Fill `out` as `Linear.score_placed` says."""
     piece, rows = make_room(reach)
     n_outputs, n_parts = len(scale), len(PLACED)
-    shift, told = shift_of(len(table)), np.empty((len(TOLD), LANES), dtype=np.int32)
+    shift, told = shift_of(len(table)), np.empty((len(TOLD), TELL_LANES), dtype=np.int32)
     for s in range(len(spans)):
-        n_places = list_rows(points, spans[s, 0], spans[s, 1], shift, reach, piece, rows)
+        n_places = list_rows(points, spans[s, 0], spans[s, 1], order, shift, reach, piece, rows)
         tell_rows(table, 0, rows, n_places, min(_EDGE + 1, n_places), told)  # the marker is one more
-        norm = _norm_of(spans[s], reach)
-        for k in range(n_outputs):
-            out[s, k] = told[0, k] * norm * np.float64(scale[k]) + np.float64(bias[k])
-        own = np.float32(1.0 / np.sqrt(MAX_ORDER * (spans[s, 1] - spans[s, 0]) + 2.0))
+        norm = _norm_of(spans[s], reach, order)
+        _write(told[0], norm, scale, bias, out[s])
+        own = np.float32(1.0 / np.sqrt(order * (spans[s, 1] - spans[s, 0]) + 2.0))
         for k in range(n_placed):
             parts, factor = out[s, n_outputs + k * n_parts :], scale[k]
             total, above = told[0, k], told[3, k]
@@ -261,9 +286,9 @@ def _score_placed(
 
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _norm_of(span: Any, reach: Any) -> Any:
+def _norm_of(span: Any, reach: Any, order: Any) -> Any:
     """What a span's sum is multiplied with: one over the root of its number of n-grams."""
-    return 1.0 / np.sqrt(count_ngrams(span[1] - span[0], reach))
+    return 1.0 / np.sqrt(count_ngrams(span[1] - span[0], reach, order))
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -272,18 +297,18 @@ def shift_of(n_rows: int) -> Any:
     bits = 0
     while (1 << bits) + 1 < n_rows:
         bits += 1
-    return np.uint64(64 - bits)
+    return np.uint32(32 - bits)
 
 
-def lay_out(table: Table) -> Table:
-    """Get a weight table as the kernels take it: a row of zeros behind, and each row within one line of the cache.
+def lay_out(table: Table, lanes: int) -> Table:
+    """Get a weight table as the kernels take it: a row of zeros behind, and a row beginning with a line of the cache.
 
-    A table of a single column keeps it; others get columns of zeros up to 8, 16, 32 or a multiple of 32.
+    Columns of zeros fill up a multiple of `lanes`.
     """
     n_rows, n_outputs = table.shape
     if n_rows & (n_rows - 1):
         raise ValueError(f"a weight table has {n_rows} rows; they must be a power of two")
-    width = next((n for n in (1, LANES, 16, 32) if n >= n_outputs), n_outputs + -n_outputs % 32)
+    width = n_outputs + -n_outputs % lanes
     room = np.zeros((n_rows + 1) * width + CACHE_LINE, dtype=np.int16)
     first = -room.ctypes.data % CACHE_LINE // room.itemsize
     padded = room[first : first + (n_rows + 1) * width].reshape(n_rows + 1, width)
@@ -321,15 +346,26 @@ class Linear:
     table : ndarray of int16, shape (2 ** bits, n_outputs)
         A learnt coefficient is ``table[row, k] * scale[k]``.
     scale, bias : ndarray of float32, shape (n_outputs,)
+    order : int
+        Code points of the longest n-grams: 3 or 4.
     """
 
     table: Table
     scale: FloatArray
     bias: FloatArray
+    order: int
+
+    @property
+    def _has_few(self) -> bool:
+        return len(self.scale) <= FEW
 
     @cached_property
-    def _laid_out(self) -> Table:
-        return lay_out(self.table)
+    def _summed(self) -> Table:
+        return lay_out(self.table, FEW if self._has_few else MANY)
+
+    @cached_property
+    def _told(self) -> Table:
+        return lay_out(self.table, TELL_LANES)
 
     def score(self, folded: Points, spans: IntArray, reach: int) -> FloatArray:
         """Get the decision values of spans.
@@ -347,8 +383,8 @@ class Linear:
         ndarray of float32, shape (n_spans, n_outputs)
         """
         out = np.empty((len(spans), len(self.scale)), dtype=np.float32)
-        kernel = _score_narrow if len(self.scale) == 1 else _score_wide
-        kernel(folded, np.ascontiguousarray(spans), self._laid_out, self.scale, self.bias, _checked(reach), out)
+        spans, kernel = np.ascontiguousarray(spans), _score_few if self._has_few else _score_many
+        kernel(folded, spans, self._summed, self.scale, self.bias, _checked(reach), self.order, out)
         return out
 
     def score_placed(self, folded: Points, spans: IntArray, reach: int, n_placed: int) -> FloatArray:
@@ -367,23 +403,19 @@ class Linear:
         """
         out = np.empty((len(spans), len(self.scale) + n_placed * len(PLACED)), dtype=np.float32)
         spans = np.ascontiguousarray(spans)
-        _score_placed(folded, spans, self._laid_out, self.scale, self.bias, _checked(reach), n_placed, out)
+        reach = _checked(reach)
+        _score_placed(folded, spans, self._told, self.scale, self.bias, reach, self.order, n_placed, out)
         return out
-
-    def take(self, first: int, last: int) -> Self:
-        """Get the outputs from `first` to before `last` alone."""
-        return type(self)(
-            np.ascontiguousarray(self.table[:, first:last]), self.scale[first:last], self.bias[first:last]
-        )
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """The arrays under the names that `from_arrays` reads."""
-        return {f"{prefix}_{name}": getattr(self, name) for name in ("table", "scale", "bias")}
+        return {f"{prefix}_{name}": np.asarray(getattr(self, name)) for name in ("table", "scale", "bias", "order")}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], prefix: str) -> Self:
         """Get the models that `arrays` saved."""
-        return cls(*(arrays[f"{prefix}_{name}"] for name in ("table", "scale", "bias")))
+        table, scale, bias, order = (arrays[f"{prefix}_{name}"] for name in ("table", "scale", "bias", "order"))
+        return cls(table, scale, bias, int(order))
 
 
 def _checked(reach: int) -> int:

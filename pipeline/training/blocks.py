@@ -26,8 +26,7 @@ from pipeline.kernels.boxes import FEATURES
 from pipeline.readers.base import make_html_doc
 from pipeline.readers.encoding import decode, page_label
 from pipeline.stage import Stage
-from pipeline.training.augment import alphabet_of
-from pipeline.training.classifier import fit_lines, folds_of, gather, with_copies
+from pipeline.training.classifier import draw_pages, fit_lines, folds_of
 from pipeline.training.fit import assign_folds
 from pipeline.training.labelled import LINE_LABELS, Page
 
@@ -142,8 +141,7 @@ def fold_lines(pages: Sequence[Page], html: Sequence[HtmlPage], clean: Stage, se
         if not path.exists():
             part = [page for page in pages if folds.get(page.site) != fold]
             with threadpool_limits(1):
-                rng, alphabet = np.random.default_rng(seed), alphabet_of(part)
-                model = fit_lines(gather(with_copies(part, alphabet, rng), clean, folds_of(part)), seed)[0]
+                model = fit_lines(draw_pages(part, clean, folds_of(part), np.random.default_rng(seed)), seed)[0]
             np.savez_compressed(path, **model.arrays())  # type: ignore[arg-type]
         models.append(LineModel.from_arrays(np.load(path)))
     return models

@@ -9,12 +9,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.classify import ARRAYS, BODY, VERSION, Classifier
-from pipeline.classify.features import N_FIRST, code_first, code_second, first_round, second_round, shape_of
-from pipeline.classify.lines import BOILERPLATE, OUTPUTS, LineModel, is_plain, plain_scores
+from pipeline.classify.features import (
+    FIRST_KIND,
+    LEAD,
+    N_FIRST,
+    OUTPUTS,
+    code_first,
+    code_second,
+    first_round,
+    second_round,
+    shape_of,
+)
+from pipeline.classify.lines import BOILERPLATE, LineModel, LineScores, is_plain, plain_scores
+from pipeline.classify.lines import ORDER as LINE_ORDER
 from pipeline.classify.lines import REACH as LINE_REACH
 from pipeline.classify.sents import (
     GLUE_SCORE,
@@ -25,17 +37,16 @@ from pipeline.classify.sents import (
     score_sents,
     stance_features,
 )
+from pipeline.classify.sents import ORDER as SENT_ORDER
 from pipeline.classify.sents import REACH as SENT_REACH
 from pipeline.classify.table import Table, make_table
-from pipeline.doc import KINDS, LABELS, ROLES, FloatArray
-from pipeline.kernels.ngrams import Linear
+from pipeline.doc import KINDS, LABELS, ROLES, FloatArray, IntArray
 from pipeline.kernels.regions import learn_moves
 from pipeline.kernels.trees import N_LEAVES, N_SPLITS, Bins, Forest, forest_of, rows_of_blocks
 from pipeline.stage import Stage
 from pipeline.training.augment import alphabet_of, behead_page, glue_page, relay_page, spin_page, thin_page, turn_page
 from pipeline.training.fit import (
     assign_folds,
-    cross_trees,
     fit_bins,
     fit_ngrams,
     fit_trees,
@@ -44,12 +55,13 @@ from pipeline.training.fit import (
 )
 from pipeline.training.labelled import Page, align, clean_pages
 from pipeline.training.stance import StanceViews, cross_net, fit_net, fit_stance
+from pipeline.training.vectors import BITS as SENT_BITS
 from pipeline.weights import save_meta
 
-LINE_BITS, SENT_BITS = 17, 18
+LEAD_BITS, LINE_BITS = 18, 17
 LINE_COST = 15.0
 MOVE_STRENGTH = 0.15  # more drowns single paragraphs in the navigation around them
-N_AVERAGED, N_BLENDED = 2, 3  # forests of different seeds, averaged: steadier on pages of an unusual build
+N_AVERAGED, N_DRAWS = 2, 3  # forests of the first and second round, averaged: steadier on pages of an unusual build
 FIRST_TREES: dict[str, Any] = {"max_iter": 150}
 SECOND_TREES: dict[str, Any] = {"max_iter": 180, "learning_rate": 0.06}
 ROLE_TREES: dict[str, Any] = {"max_iter": 120, "max_depth": 3}
@@ -85,6 +97,11 @@ class Gold:
     page_fold: NDArray[np.int64]
 
     @property
+    def is_footer(self) -> NDArray[np.bool_]:
+        """Which lines are boilerplate: (n_lines,)."""
+        return np.asarray(self.line_role == BOILERPLATE)
+
+    @property
     def line_fold(self) -> NDArray[np.int64]:
         """The fold of every line's page: (n_lines,)."""
         return np.repeat(self.page_fold, np.diff(self.table.line_bounds))
@@ -117,52 +134,109 @@ def gather(pages: Sequence[Page], clean: Stage, folds: Mapping[str, int]) -> Gol
 
 def line_targets(role: NDArray[np.int16], kind: NDArray[np.int16]) -> NDArray[np.bool_]:
     """One column for each of the line model's OUTPUTS: (n_lines, len(OUTPUTS))."""
-    columns = [role == BOILERPLATE]
-    columns += [role == code for code in range(BOILERPLATE)]
+    columns = [role == ROLES.index(name) for name in OUTPUTS[:FIRST_KIND]]
     columns += [kind == code for code in range(len(KINDS))]
     return np.stack(columns, axis=1)
 
 
-def fit_lines(gold: Gold, seed: int) -> tuple[LineModel, list[Linear], FloatArray]:
-    """Fit the line classifier; with it, n-gram models that saw nothing of each fold, and what the second round sees."""
-    table, fold = gold.table, gold.line_fold
-    features = ngram_matrix(table.folded, table.lines, LINE_BITS, LINE_REACH)
-    targets = line_targets(gold.line_role, gold.line_kind)
-    parts = [fit_ngrams(features[fit], targets[fit], LINE_COST) for fit, _ in splits(fold)]
-    scores = np.zeros(targets.shape, dtype=np.float32)
-    for part, (_, held) in zip(parts, splits(fold), strict=True):
-        scores[held] = part.score(table.folded, table.lines[held], LINE_REACH)
-    linear = fit_ngrams(features, targets, LINE_COST)
-    shape = shape_of(table)
-    scores = plain_scores(scores, is_plain(table.lines, shape, scores[:, 0]))
+def line_matrix(table: Table, spans: IntArray, bits: int = LINE_BITS) -> csr_matrix:
+    """The n-gram features of spans taken for lines: sparse, shape (n_spans, 2 ** bits)."""
+    return ngram_matrix(table.folded, spans, bits, LINE_REACH, LINE_ORDER)
 
-    is_footer, others = targets[:, 0], ~targets[:, 0]
-    every = np.ones(len(targets), dtype=bool)
-    near_bins = fit_bins(np.concatenate(first_round(table, shape, scores), axis=1))
-    blocks = code_first(near_bins, table, shape, scores)
-    near = rows_of_blocks(blocks[:, :N_FIRST], len(scores))
-    seeds = range(seed, seed + N_AVERAGED)
-    crossed = [cross_trees(near, is_footer, fold, every, each, **FIRST_TREES) for each in seeds]
-    logits = np.asarray(np.mean(crossed, axis=0), dtype=np.float32)
-    far_bins = fit_bins(np.concatenate(second_round(table, logits), axis=1))
-    code_second(far_bins, blocks, table, logits)
-    around = rows_of_blocks(blocks, len(scores))
-    roles = fit_trees(around[others], gold.line_role[others], seed, **ROLE_TREES)
-    kinds = fit_trees(around[is_footer], gold.line_kind[is_footer], seed, **KIND_TREES)
+
+def sent_matrix(table: Table, spans: IntArray) -> csr_matrix:
+    """The n-gram features of sentences: sparse, shape (n_spans, 2 ** SENT_BITS)."""
+    return ngram_matrix(table.folded, spans, SENT_BITS, SENT_REACH, SENT_ORDER)
+
+
+def fit_line_scores(table: Table, targets: NDArray[np.bool_], fold: NDArray[np.int64]) -> list[LineScores]:
+    """Fit the n-gram scores of lines once without each fold and, last, on all."""
+    every = np.arange(len(fold))
+    parts = []
+    for bits, wanted in ((LEAD_BITS, targets[:, : len(LEAD)]), (LINE_BITS, targets[:, len(LEAD) :])):
+        features = line_matrix(table, table.lines, bits)
+        rows = [*(fit for fit, _ in splits(fold)), every]
+        parts.append([fit_ngrams(features[fit], LINE_ORDER, wanted[fit], LINE_COST) for fit in rows])
+    return [LineScores(lead, rest) for lead, rest in zip(*parts, strict=True)]
+
+
+def _cross_first(near: Sequence[FloatArray], draws: Sequence[Gold], seed: int) -> list[FloatArray]:
+    """What the first round says of the lines of every draw, by forests that saw nothing of a line's fold."""
+    logits = [np.zeros((len(codes), 1), dtype=np.float32) for codes in near]
+    for f in np.unique(draws[0].page_fold).tolist():
+        models = [
+            fit_trees(near[i][draw.line_fold != f], draw.is_footer[draw.line_fold != f], seed + i, **FIRST_TREES)
+            for i, draw in enumerate(draws[:N_AVERAGED])
+        ]
+        for codes, draw, out in zip(near, draws, logits, strict=True):
+            held = draw.line_fold == f
+            out[held, 0] = np.mean([model.decision_function(codes[held]) for model in models], axis=0)
+    return logits
+
+
+def fit_lines(draws: Sequence[Gold], seed: int) -> tuple[LineModel, list[LineScores], FloatArray]:
+    """Fit the line classifier.
+
+    Parameters
+    ----------
+    draws : sequence of Gold
+        The same pages with copies altered at random; forests that are averaged see one each, and average out what
+        the altering brings by chance.
+    seed : int
+
+    Returns
+    -------
+    model : LineModel
+    parts : list of LineScores
+        N-gram scores that saw nothing of each fold.
+    around : ndarray of float32, shape (n_lines, n_features)
+        Codes that the second round sees of the first of `draws`.
+    """
+    gold = draws[0]
+    *parts, ngrams = fit_line_scores(gold.table, line_targets(gold.line_role, gold.line_kind), gold.line_fold)
+    shapes = [shape_of(draw.table) for draw in draws]
+    scores = [_cross_scores(parts, draw, shape) for draw, shape in zip(draws, shapes, strict=True)]
+    near_bins = fit_bins(np.concatenate(first_round(gold.table, shapes[0], scores[0]), axis=1))
+    views = zip(draws, shapes, scores, strict=True)
+    blocks = [code_first(near_bins, draw.table, shape, own) for draw, shape, own in views]
+    near = [rows_of_blocks(each[:, :N_FIRST], len(own)) for each, own in zip(blocks, scores, strict=True)]
+    logits = _cross_first(near, draws, seed)
+    far_bins = fit_bins(np.concatenate(second_round(gold.table, logits[0]), axis=1))
+    for draw, each, own in zip(draws, blocks, logits, strict=True):
+        code_second(far_bins, each, draw.table, own)
+    around = [rows_of_blocks(each, len(own)) for each, own in zip(blocks, scores, strict=True)]
+
+    def forest(codes: Sequence[FloatArray], options: dict[str, Any]) -> Forest:
+        models = (
+            fit_trees(own, draw.is_footer, seed + i, **options)
+            for i, (own, draw) in enumerate(zip(codes, draws, strict=False))
+        )
+        return forest_of(*models)
+
+    is_footer = gold.is_footer
+    roles = fit_trees(around[0][~is_footer], gold.line_role[~is_footer], seed, **ROLE_TREES)
+    kinds = fit_trees(around[0][is_footer], gold.line_kind[is_footer], seed, **KIND_TREES)
     model = LineModel(
-        lead=linear.take(0, 1),
-        rest=linear.take(1, len(OUTPUTS)),
+        ngrams=ngrams,
         near=near_bins,
         far=far_bins,
-        first=forest_of(*(fit_trees(near, is_footer, each, **FIRST_TREES) for each in seeds)),
-        second=forest_of(*(fit_trees(around, is_footer, seed + i, **SECOND_TREES) for i in range(N_BLENDED))),
+        first=forest(near[:N_AVERAGED], FIRST_TREES),
+        second=forest(around, SECOND_TREES),
         roles=forest_of(roles),
         kinds=forest_of(kinds),
         role_codes=roles.classes_.astype(np.int16),
         kind_codes=kinds.classes_.astype(np.int16),
-        moves=learn_moves(gold.line_role, table.line_bounds, len(ROLES), MOVE_STRENGTH, BOILERPLATE),
+        moves=learn_moves(gold.line_role, gold.table.line_bounds, len(ROLES), MOVE_STRENGTH, BOILERPLATE),
     )
-    return model, parts, around
+    return model, parts, around[0]
+
+
+def _cross_scores(parts: Sequence[LineScores], gold: Gold, shape: FloatArray) -> FloatArray:
+    """N-gram scores of lines, by models that saw nothing of a line's fold: (n_lines, len(OUTPUTS))."""
+    scores = np.zeros((len(shape), len(OUTPUTS)), dtype=np.float32)
+    for part, (_, held) in zip(parts, splits(gold.line_fold), strict=True):
+        scores[held] = part.score(gold.table, gold.table.lines[held])
+    return plain_scores(scores, is_plain(gold.table.lines, shape, scores[:, 0]))
 
 
 def _coded(features: FloatArray) -> tuple[Bins, FloatArray]:
@@ -207,7 +281,7 @@ def fit_sents(
     target = label == LABELS.index("opinion")
     known = target | (label == LABELS.index("claim"))
     bounds = np.searchsorted(body, table.sent_bounds).astype(np.int64)
-    views = StanceViews(ngram_matrix(table.folded, spans, SENT_BITS, SENT_REACH), bounds, vectors)
+    views = StanceViews(sent_matrix(table, spans), bounds, vectors)
     scores = np.zeros((len(body), N_SCORES), dtype=np.float32)
     for fit, held in splits(fold):
         part = fit_stance(views, fit[known[fit]], target, weights)
@@ -227,15 +301,15 @@ def fit_sents(
     return model, raw * model.calibration[0] + model.calibration[1]
 
 
-def fit_glue(gold: Gold, parts: Sequence[Linear], seed: int) -> tuple[Bins, Forest]:
+def fit_glue(gold: Gold, parts: Sequence[LineScores], seed: int) -> tuple[Bins, Forest]:
     """Fit what tells a glued footer from a body line's first or last sentence; get its bins and trees.
 
     Parameters
     ----------
     gold : Gold
         Pages with glued footers, written so or made so.
-    parts : sequence of Linear
-        The line model's n-gram models, each without a fold.
+    parts : sequence of LineScores
+        The line model's n-gram scores, each fitted without a fold.
     """
     table = gold.table
     rows = edge_rows(table, gold.line_role == BODY)
@@ -244,7 +318,7 @@ def fit_glue(gold: Gold, parts: Sequence[Linear], seed: int) -> tuple[Bins, Fore
     scores = np.zeros((len(rows), len(OUTPUTS)), dtype=np.float32)
     for f, part in enumerate(parts):
         held = np.flatnonzero(fold == f)
-        scores[held] = part.score(table.folded, table.sents[rows[held]], LINE_REACH)
+        scores[held] = part.score(table, table.sents[rows[held]])
     kept = scores[:, 0] > GLUE_SCORE
     rows, target, scores = rows[kept], target[kept], scores[kept]
     bins, codes = _coded(glue_features(table, rows, scores))
@@ -301,16 +375,21 @@ def fit_all(
     """
     with threadpool_limits(1):  # threads that wait for a busy core cost more than they bring
         rng = np.random.default_rng(seed)
-        alphabet = alphabet_of(pages)
         folds = folds_of(pages)
-        lines = gather(with_copies(pages, alphabet, rng), clean, folds)
-        line_model, parts, around = fit_lines(lines, seed)
+        draws = draw_pages(pages, clean, folds, rng)
+        line_model, parts, around = fit_lines(draws, seed)
         glued = [glue_page(page, rng) for page in pages]
         glue = fit_glue(gather(glued, clean, folds), parts, seed)
         every = [*pages, *sentences]
         sents = gather(every, clean, folds_of(every))
         sent_model, opinion_odds = fit_sents(sents, len(pages), glue, vectors, seed)
-    return Fitted(Classifier(line_model, sent_model), lines, sents, around, opinion_odds)
+    return Fitted(Classifier(line_model, sent_model), draws[0], sents, around, opinion_odds)
+
+
+def draw_pages(pages: Sequence[Page], clean: Stage, folds: Mapping[str, int], rng: np.random.Generator) -> list[Gold]:
+    """Get what `fit_lines` is fitted on; `folds` by site."""
+    alphabet = alphabet_of(pages)
+    return [gather(with_copies(pages, alphabet, rng), clean, folds) for _ in range(N_DRAWS)]
 
 
 def with_copies(pages: Sequence[Page], alphabet: str, rng: np.random.Generator) -> list[Page]:

@@ -31,9 +31,9 @@ RARE = -8.0
 """The score of a class that training never saw."""
 
 
-def ngram_matrix(folded: Points, spans: IntArray, bits: int, reach: int) -> csr_matrix:
+def ngram_matrix(folded: Points, spans: IntArray, bits: int, reach: int, order: int) -> csr_matrix:
     """The n-gram features of spans: sparse, shape (n_spans, 2 ** bits)."""
-    indptr, indices, values = hash_ngrams(folded, spans, bits, reach)
+    indptr, indices, values = hash_ngrams(folded, spans, bits, reach, order)
     matrix = csr_matrix((values, indices, indptr), shape=(len(spans), 2**bits))
     matrix.sum_duplicates()
     return matrix
@@ -162,11 +162,11 @@ def splits(fold: Folds) -> list[tuple[Rows, Rows]]:
     return [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in np.unique(fold).tolist()]
 
 
-def fit_ngrams(features: csr_matrix, targets: Mask, cost: float, weights: Weights | None = None) -> Linear:
-    """Fit linear models and get them quantised; arguments as in `fit_linear`."""
+def fit_ngrams(features: csr_matrix, order: int, targets: Mask, cost: float, weights: Weights | None = None) -> Linear:
+    """Fit linear models of n-grams up to `order` and get them quantised; other arguments as in `fit_linear`."""
     coefficients, bias = fit_linear(features, targets, cost, weights)
     table, scale = quantise(coefficients)
-    return Linear(table, scale, bias.astype(np.float32))
+    return Linear(table, scale, bias.astype(np.float32), order)
 
 
 def cross_trees(

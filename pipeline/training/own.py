@@ -46,8 +46,8 @@ from pipeline.training.labelled import Faults, LabelledDataError
 from pipeline.training.score import Figures
 from pipeline.weights import checksum, load_arrays, load_meta, save_meta
 
-KIND, VERSION, ARRAYS = "labels", 2, "labels.npz"
-BITS, REACH = 17, 160
+KIND, VERSION, ARRAYS = "labels", 3, "labels.npz"
+BITS, REACH, ORDER = 17, 160, 4
 COST = 10.0
 MIN_EXAMPLES = 2
 """Fewer can't be told apart from a slip of the pen, nor measured."""
@@ -154,12 +154,12 @@ def fit_own(examples: Sequence[Example], seed: int, *, curve: bool = True) -> tu
     folds = assign_folds(groups, [1] * len(groups))
     fold = np.array([folds[group] for group in groups], dtype=np.int64)
     folded, spans = _spans_of([example.text for example in examples])
-    features = ngram_matrix(folded, spans, BITS, REACH)
+    features = ngram_matrix(folded, spans, BITS, REACH, ORDER)
     targets = one_hot(gold, len(names))
     scores = np.zeros(targets.shape, dtype=np.float32)
     for fit, held in splits(fold):
-        scores[held] = fit_ngrams(features[fit], targets[fit], COST).score(folded, spans[held], REACH)
-    linear = fit_ngrams(features, targets, COST)
+        scores[held] = fit_ngrams(features[fit], ORDER, targets[fit], COST).score(folded, spans[held], REACH)
+    linear = fit_ngrams(features, ORDER, targets, COST)
     model = OwnModel(names, linear, _fit_mix(scores, gold, len(names)))
     judged = _judge(examples, names, _cross_mix(scores, gold, fold, len(names)))
     figures: Figures = {"how": f"cross-validation, {len(set(folds.values()))} folds of {unit}", "unit": unit}
@@ -273,7 +273,7 @@ def load_own(folder: Path | str) -> OwnModel:
 _CARD = """# Labels: {labels}
 
 Gives every sentence or line one of {n_labels} labels, with probabilities. Logistic regressions over hashed character
-n-grams (orders 1 to 4, 2^{bits} rows, int16), then a small regression that calibrates them. Plain arrays
+n-grams (orders 1 to {order}, 2^{bits} rows, int16), then a small regression that calibrates them. Plain arrays
 (`labels.npz`), no pickle, no vocabulary in clear; `doubtful.jsonl` quotes the training data: leave it out when
 passing the model on.
 
@@ -290,6 +290,7 @@ def _card_fields(meta: Figures, report: Figures) -> Figures:
         "labels": ", ".join(meta["labels"]),
         "n_labels": len(meta["labels"]),
         "bits": BITS,
+        "order": ORDER,
         "sources": ", ".join(f"`{name}`" for name in meta["data"]),
         "n_texts": meta["n_texts"],
         "report": format_report(report),

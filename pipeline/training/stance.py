@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
+from pipeline.classify.sents import ORDER
 from pipeline.doc import FloatArray
 from pipeline.kernels.dense import LIMIT, Net
 from pipeline.kernels.ngrams import Linear, quantise
@@ -131,7 +132,7 @@ def fit_stance(views: StanceViews, rows: Rows, is_opinion: NDArray[np.bool_], we
     # the n-grams of the sentence before weigh on this one: seen from there, on the next
     table[:, 2], table[:, 3], table[:, 4], table[:, 5] = own, NEIGHBOUR * before, NEIGHBOUR * after, page
     quantised, scale = quantise(table)
-    return Linear(quantised, scale, bias.astype(np.float32))
+    return Linear(quantised, scale, bias.astype(np.float32), ORDER)
 
 
 def _fit_vectors(own: csr_matrix, vectors: FloatArray, target: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:

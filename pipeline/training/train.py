@@ -12,22 +12,20 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.classify import BODY, Classifier, annotate
 from pipeline.classify.lines import BOILERPLATE
-from pipeline.classify.lines import REACH as LINE_REACH
-from pipeline.classify.sents import REACH as SENT_REACH
 from pipeline.classify.table import Table, make_table
 from pipeline.clean import CleanConfig, make_clean
 from pipeline.config import HOME
 from pipeline.doc import LABELS, ROLES, Doc, FloatArray, IntArray
 from pipeline.training.cards import SOURCES
 from pipeline.training.classifier import (
-    LINE_BITS,
     LINE_COST,
     SECOND_TREES,
-    SENT_BITS,
     Fitted,
     fit_all,
     folds_of,
+    line_matrix,
     save_classifier,
+    sent_matrix,
 )
 from pipeline.training.dataset import Labelled, read_labelled
 from pipeline.training.figures import (
@@ -41,7 +39,7 @@ from pipeline.training.figures import (
     summary_of,
     write_report,
 )
-from pipeline.training.fit import cross_trees, ngram_matrix
+from pipeline.training.fit import cross_trees
 from pipeline.training.imports import labelled_files
 from pipeline.training.labelled import LabelledDataError, Page, align
 from pipeline.training.own import train_own
@@ -275,12 +273,8 @@ def _curves(fitted: Fitted, pages: Sequence[Page], every: Sequence[Page], seed: 
     lines, sents = fitted.lines, fitted.sents
     line_rows = _lines_of(fitted, pages)
     sent_rows = np.flatnonzero((sents.sent_role == BODY) & np.isin(sents.sent_label, (CLAIM, OPINION)))
-    line_features = ngram_matrix(
-        lines.table.folded, np.ascontiguousarray(lines.table.lines[line_rows]), LINE_BITS, LINE_REACH
-    )
-    sent_features = ngram_matrix(
-        sents.table.folded, np.ascontiguousarray(sents.table.sents[sent_rows]), SENT_BITS, SENT_REACH
-    )
+    line_features = line_matrix(lines.table, lines.table.lines[line_rows])
+    sent_features = sent_matrix(sents.table, sents.table.sents[sent_rows])
     line_gold: Codes = (lines.line_role[line_rows] == BOILERPLATE).astype(np.int64)
     sent_gold: Codes = (sents.sent_label[sent_rows] == OPINION).astype(np.int64)
     line_sites = [pages[d].site for d in _owners(lines.table.line_bounds, line_rows)]
@@ -297,11 +291,11 @@ _CARD = """# Classifier: roles of lines, claims and opinions
 Tells for every line whether it is title, heading, body, caption, code or boilerplate (and of which kind), and for every
 sentence of the body whether it is a claim or an opinion, from the text alone.
 
-**How.** Lines: logistic regressions over hashed character n-grams (orders 1 to 4, 2^17 rows, int16), then two rounds of
+**How.** Lines: logistic regressions over hashed character n-grams of one to four code points, then two rounds of
 boosted trees over shape, place, repetition and neighbours, then a Viterbi pass over the page; a forest for the kind.
-Sentences: n-gram scores alone, by vectors and with context, and by where they arise; then four small nets, which see
-cue words, place and neighbours, too; log-odds calibrated. What is plain is asked little: only what is not plainly
-running text by its score for boilerplate gets the other scores.
+Sentences: scores of n-grams of up to three code points alone, by vectors and with context, and by where they arise;
+then four small nets, which see cue words, place and neighbours, too; log-odds calibrated. What is plain is asked
+little: only what is not plainly running text by its score for boilerplate gets all scores.
 
 Features of trees have eight bits. Plain arrays (`classifier.npz`), no pickle, no vocabulary in clear. Trained on copies
 of the pages too: reworded at random, laid out in short lines, cut short, without their head, with their foot above,

@@ -5,6 +5,8 @@ or a little further away. Those counts, as positive pointwise mutual information
 sentence classifier learns weights of a sentence's mean vector; since that is linear, they become n-gram weights and
 cost nothing at run time.
 
+``python -m pipeline.training.vectors FOLDER FILE...`` learns those of `models/vectors` from gzipped JSONL files.
+
 References
 ----------
 Levy, Goldberg, Dagan (2015), Improving distributional similarity with lessons learned from word embeddings, TACL 3,
@@ -13,18 +15,24 @@ section 2 (PPMI and its factorisation) and 3 (context distribution smoothing, ei
 
 from __future__ import annotations
 
+import gzip
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.classify.sents import ORDER
 from pipeline.doc import FloatArray, code_points
-from pipeline.kernels.ngrams import MAX_ORDER, Points, _row, _step, fold_points
+from pipeline.kernels.ngrams import Points, _row, _step, fold_points
 from pipeline.weights import load_arrays, load_meta, save_meta
 
+BITS, N_DIMS = 18, 32
+"""Of the vectors that the sentence classifier is fitted with."""
 N_CONTEXT_CHARS = 800
 FAR = 4
 """Code points on each side that count as "a little further away"."""
@@ -36,12 +44,12 @@ ARRAYS = "ngrams.npz"
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _count(points: Points, context: NDArray[np.int32], bits: int, counts: FloatArray) -> None:
     """Add a text's n-grams and their surroundings to `counts`, shape (2 ** bits, 4 * N_CONTEXT_CHARS)."""
-    shift = np.uint64(64 - bits)
+    shift = np.uint32(32 - bits)
     n = len(points)
     width = counts.shape[1] // 4
     for i in range(n):
-        state = np.uint64(0)
-        for order in range(min(MAX_ORDER, n - i)):
+        state = np.uint32(0)
+        for order in range(min(ORDER, n - i)):
             if points[i + order] == 10:
                 break
             state = _step(state, points[i + order])
@@ -132,3 +140,15 @@ def load_vectors(folder: Path) -> FloatArray:
     """Get the vectors of a model folder: shape (2 ** bits, n_dims); their common scale carries no meaning."""
     load_meta(folder, "vectors")
     return np.asarray(load_arrays(folder / ARRAYS)["vectors"] / 127, dtype=np.float32)
+
+
+def main() -> None:
+    """Learn vectors from the texts of gzipped JSONL files and write their folder."""
+    folder, *files = map(Path, sys.argv[1:])
+    texts = [orjson.loads(line)["text"] for file in files for line in gzip.decompress(file.read_bytes()).splitlines()]
+    vectors = learn_vectors(texts, BITS, N_DIMS)
+    save_vectors(vectors, folder, {"bits": BITS, "n_chars": sum(map(len, texts)), "n_dims": N_DIMS})
+
+
+if __name__ == "__main__":
+    main()
