@@ -23,7 +23,6 @@ from pipeline.readers.cuts import cut_file
 from pipeline.readers.sources import Piece
 from pipeline.run.watch import Progress
 from pipeline.storage import Folder, RemoteFile, map_ahead
-from pipeline.weights import checksum
 from pipeline.writers import ShardWriter
 
 MIN_SHARD_BYTES = 4 << 20
@@ -333,9 +332,9 @@ def annotate_shard(
     with ShardWriter(drafts[0], drafts[1], file_format, keep_source=keep_source) as writer:
         for doc in run.annotate():
             writer.write(doc)
-    for name, draft in zip(names, drafts, strict=True):
+    for name, draft, digest in zip(names, drafts, writer.checksums, strict=True):
         if run.note.n_written:
-            run.note.files[name] = checksum(draft)
+            run.note.files[name] = digest
             out.put(draft, name)
         else:
             draft.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections import Counter, defaultdict
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.doc import Doc
+from pipeline.weights import checksum
 from pipeline.writers.columns import CODED_SENTENCES, DOCUMENTS, Tables, make_tables
 from pipeline.writers.jsonl import to_json_lines
 
@@ -26,8 +28,8 @@ class TableFile(Protocol):
     def write(self, rows: pa.Table) -> None:
         """Append rows."""
 
-    def close(self) -> None:
-        """Finish the file."""
+    def close(self) -> str:
+        """Finish the file; get its SHA-256."""
 
 
 class ParquetFile:
@@ -40,6 +42,7 @@ class ParquetFile:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         coded = [column.name for column in schema if pa.types.is_dictionary(column.type)]
         plain = [c.with_type(c.type.value_type) if c.name in coded else c for c in schema]
+        self._path = path
         self._writer = pq.ParquetWriter(
             path,
             schema,
@@ -55,24 +58,29 @@ class ParquetFile:
         """Append a row group."""
         self._writer.write_table(rows, row_group_size=max(1, len(rows)))
 
-    def close(self) -> None:
-        """Write the footer."""
+    def close(self) -> str:
+        """Write the footer; get the file's SHA-256."""
         self._writer.close()
+        return checksum(self._path)
 
 
 class JsonlFile:
-    """A JSONL file, keys in the order of the schema."""
+    """A JSONL file, keys in the order of the schema; it is large, and summed up while it is at hand."""
 
     def __init__(self, path: Path, _schema: pa.Schema) -> None:
         self._file: IO[bytes] = path.open("wb")
+        self._digest = hashlib.sha256()
 
     def write(self, rows: pa.Table) -> None:
         """Append rows."""
-        self._file.write(to_json_lines(rows))
+        data = to_json_lines(rows)
+        self._digest.update(data)
+        self._file.write(data)
 
-    def close(self) -> None:
-        """Close the file."""
+    def close(self) -> str:
+        """Close the file; get its SHA-256."""
         self._file.close()
+        return self._digest.hexdigest()
 
 
 _FILES: dict[str, type[ParquetFile] | type[JsonlFile]] = {"parquet": ParquetFile, "jsonl": JsonlFile}
@@ -99,10 +107,13 @@ class ShardWriter:
     ----------
     sizes : dict of str or None to Counter
         Of each publisher's documents that were written: ``n_docs``, ``n_chars``, ``n_body_chars``.
+    checksums : list of str
+        The SHA-256 of both files, once they are closed.
     """
 
     def __init__(self, documents: Path, sentences: Path, file_format: str, *, keep_source: bool = False) -> None:
         self.sizes: dict[str | None, Counter[str]] = defaultdict(Counter)
+        self.checksums: list[str] = []
         self._keep_source = keep_source
         schema = DOCUMENTS.append(pa.field("source_text", pa.large_string())) if keep_source else DOCUMENTS
         self._documents = open_table(documents, schema, file_format)
@@ -142,5 +153,4 @@ class ShardWriter:
     ) -> None:
         if kind is None:
             self._flush()
-        self._documents.close()
-        self._sentences.close()
+        self.checksums = [self._documents.close(), self._sentences.close()]
