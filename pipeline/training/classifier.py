@@ -215,7 +215,10 @@ def fit_lines(draws: Sequence[Gold], seed: int) -> tuple[LineModel, list[LineSco
 
     is_footer = gold.is_footer
     roles = fit_trees(around[0][~is_footer], gold.line_role[~is_footer], seed, **ROLE_TREES)
-    kinds = fit_trees(around[0][is_footer], gold.line_kind[is_footer], seed, **KIND_TREES)
+    kinds = [
+        fit_trees(own[draw.is_footer], draw.line_kind[draw.is_footer], seed + i, **KIND_TREES)
+        for i, (own, draw) in enumerate(zip(around, draws, strict=True))
+    ]
     model = LineModel(
         ngrams=ngrams,
         near=near_bins,
@@ -223,9 +226,9 @@ def fit_lines(draws: Sequence[Gold], seed: int) -> tuple[LineModel, list[LineSco
         first=forest(near[:N_AVERAGED], FIRST_TREES),
         second=forest(around, SECOND_TREES),
         roles=forest_of(roles),
-        kinds=forest_of(kinds),
+        kinds=forest_of(*kinds),
         role_codes=roles.classes_.astype(np.int16),
-        kind_codes=kinds.classes_.astype(np.int16),
+        kind_codes=kinds[0].classes_.astype(np.int16),
         moves=learn_moves(gold.line_role, gold.table.line_bounds, len(ROLES), MOVE_STRENGTH, BOILERPLATE),
     )
     return model, parts, around[0]
