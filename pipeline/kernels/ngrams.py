@@ -206,7 +206,7 @@ def hash_ngrams(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _score_few(
+def _score(
     points: Points,
     spans: IntArray,
     table: Table,
@@ -216,35 +216,17 @@ def _score_few(
     order: int,
     out: FloatArray,
 ) -> None:
-    """Fill `out` with the decision values of spans by a table of at most FEW columns."""
-    piece, rows = make_room(reach)
-    shift, sums = shift_of(len(table)), np.empty((1, FEW), dtype=np.int32)
-    for s in range(len(spans)):
-        n_places = list_rows(points, spans[s, 0], spans[s, 1], order, shift, reach, piece, rows)
-        norm = _norm_of(spans[s], reach, order)
-        sum_few(table, 0, rows, n_places, 0, sums)
-        _write(sums[0], norm, scale, bias, out[s])
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _score_many(
-    points: Points,
-    spans: IntArray,
-    table: Table,
-    scale: FloatArray,
-    bias: FloatArray,
-    reach: int,
-    order: int,
-    out: FloatArray,
-) -> None:
-    """Fill `out` with the decision values of spans by a table of many columns."""
+    """Fill `out` with the decision values of spans; the table has FEW columns, or a multiple of MANY."""
     piece, rows = make_room(reach)
     shift, sums = shift_of(len(table)), np.empty((1, MANY), dtype=np.int32)
     for s in range(len(spans)):
         n_places = list_rows(points, spans[s, 0], spans[s, 1], order, shift, reach, piece, rows)
         norm = _norm_of(spans[s], reach, order)
         for first in range(0, len(scale), MANY):
-            sum_many(table, first, rows, n_places, 0, sums)
+            if table.shape[1] == FEW:
+                sum_few(table, first, rows, n_places, 0, sums)
+            else:
+                sum_many(table, first, rows, n_places, 0, sums)
             _write(sums[0], norm, scale[first:], bias[first:], out[s, first:])
 
 
@@ -355,13 +337,9 @@ class Linear:
     bias: FloatArray
     order: int
 
-    @property
-    def _has_few(self) -> bool:
-        return len(self.scale) <= FEW
-
     @cached_property
     def _summed(self) -> Table:
-        return lay_out(self.table, FEW if self._has_few else MANY)
+        return lay_out(self.table, FEW if len(self.scale) <= FEW else MANY)
 
     @cached_property
     def _told(self) -> Table:
@@ -383,8 +361,8 @@ class Linear:
         ndarray of float32, shape (n_spans, n_outputs)
         """
         out = np.empty((len(spans), len(self.scale)), dtype=np.float32)
-        spans, kernel = np.ascontiguousarray(spans), _score_few if self._has_few else _score_many
-        kernel(folded, spans, self._summed, self.scale, self.bias, _checked(reach), self.order, out)
+        spans = np.ascontiguousarray(spans)
+        _score(folded, spans, self._summed, self.scale, self.bias, _checked(reach), self.order, out)
         return out
 
     def score_placed(self, folded: Points, spans: IntArray, reach: int, n_placed: int) -> FloatArray:
