@@ -20,7 +20,7 @@ from opencc import OpenCC
 
 from pipeline.clean import CleanConfig, clean_doc
 from pipeline.clean.convert import convert
-from pipeline.doc import Doc
+from pipeline.doc import Doc, code_points
 from pipeline.kernels.chars import to_text
 from pipeline.privacy import find_private
 
@@ -47,7 +47,7 @@ def to_simplified(text: str) -> str:
     doc = clean_doc(Doc.from_text(text), _PLAIN)
     if doc.meta["script"] == "hans":
         return text
-    return to_text(convert(doc.points, "t2s"))
+    return to_text(convert(code_points(doc.text), "t2s"))
 
 
 def measure(jobs: dict[str, Callable[[str], object]], texts: list[str], repeat: int) -> Iterator[tuple[str, float]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -166,23 +165,12 @@ class Doc:
         return _BLANK.extend(id=doc_id, source=text, text=text, meta=meta)
 
     def extend(self, **layers: Any) -> Self:
-        """Get the document with other layers; ten times as fast as ``dataclasses.replace``.
-
-        With a new text may come its `points`, where they are at hand.
-        """
+        """Get the document with other layers; ten times as fast as ``dataclasses.replace``."""
         if not _LAYERS.issuperset(layers):
             raise TypeError(f"a document has no layer {', '.join(sorted(layers.keys() - _LAYERS))}")
-        merged = self.__dict__ | layers
-        if "text" in layers and "points" not in layers:
-            merged.pop("points", None)
         fresh = object.__new__(type(self))
-        object.__setattr__(fresh, "__dict__", merged)
+        object.__setattr__(fresh, "__dict__", self.__dict__ | layers)
         return fresh
-
-    @cached_property
-    def points(self) -> NDArray[np.uint32]:
-        """The code points of `text`: every stage of a batch needs them, one makes them."""
-        return code_points(self.text)
 
     def to_source(self, offsets: IntArray) -> IntArray:
         """Map offsets in `text` to offsets in `source`.
@@ -208,7 +196,7 @@ class Doc:
 
 
 _BLANK = Doc("", "", "")
-_LAYERS = frozenset(layer.name for layer in fields(Doc)) | {"points"}
+_LAYERS = frozenset(layer.name for layer in fields(Doc))
 
 
 def _map_offsets(offsets: IntArray, here: IntArray, there: IntArray) -> IntArray:
@@ -223,20 +211,3 @@ def _map_offsets(offsets: IntArray, here: IntArray, there: IntArray) -> IntArray
     after = there[known, 1] + offsets - here[known, 1]
     mapped = np.where(inside, in_edit, after)
     return np.where(row < 0, offsets, mapped).astype(np.int32)
-
-
-_NEWLINE = np.array([0x0A], dtype=np.uint32)
-
-
-def join_points(docs: Sequence[Doc]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Get the code points of texts one after another, each with a newline behind it, and where each begins.
-
-    Returns
-    -------
-    points : ndarray of uint32, shape (n_chars,)
-    starts : ndarray of int64, shape (n_docs + 1,)
-        The last is the length of all.
-    """
-    parts = [part for doc in docs for part in (doc.points, _NEWLINE)]
-    starts = np.cumsum([0] + [len(doc.text) + 1 for doc in docs], dtype=np.int64)
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint32), starts

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
+
+from pipeline.batch import Batch
 from pipeline.config import Config, load_config
 from pipeline.doc import Doc
 from pipeline.errors import ConfigError, InputRejectedError
@@ -40,14 +43,13 @@ class Pipeline:
         for batch in batches(_as_doc(text, i) for i, text in enumerate(texts)):
             yield from self.annotate(batch)
 
-    def annotate(self, docs: Sequence[Doc]) -> list[Doc]:
+    def annotate(self, docs: Sequence[Doc]) -> Sequence[Doc]:
         """Annotate one batch."""
-        annotated = list(docs)
         for stage in self.stages.values():
-            annotated = stage(annotated)
-        return annotated
+            docs = stage(docs)
+        return docs
 
-    def annotate_each(self, docs: Sequence[Doc], reject: Callable[[Doc, InputRejectedError], None]) -> list[Doc]:
+    def annotate_each(self, docs: Sequence[Doc], reject: Callable[[Doc, InputRejectedError], None]) -> Sequence[Doc]:
         """Annotate a batch, setting aside what fails.
 
         Parameters
@@ -58,20 +60,19 @@ class Pipeline:
 
         Returns
         -------
-        list of Doc
+        sequence of Doc
             The others, in order.
         """
-        annotated = list(docs)
         for name, stage in self.stages.items():
-            annotated = _run_stage(name, stage, annotated, reject)
+            docs = _run_stage(name, stage, docs, reject)
             if name == "clean":
-                annotated = _drop_empty(annotated, reject)
-        return annotated
+                docs = _drop_empty(docs, reject)
+        return docs
 
 
 def _run_stage(
-    name: str, stage: Stage, docs: list[Doc], reject: Callable[[Doc, InputRejectedError], None]
-) -> list[Doc]:
+    name: str, stage: Stage, docs: Sequence[Doc], reject: Callable[[Doc, InputRejectedError], None]
+) -> Sequence[Doc]:
     """Run a stage on a batch; when that fails, on each document alone, to find the one at fault."""
     try:
         return stage(docs)
@@ -83,7 +84,10 @@ def _run_stage(
     return [done for doc in docs for done in _run_stage(name, stage, [doc], reject)]
 
 
-def _drop_empty(docs: list[Doc], reject: Callable[[Doc, InputRejectedError], None]) -> list[Doc]:
+def _drop_empty(docs: Sequence[Doc], reject: Callable[[Doc, InputRejectedError], None]) -> Sequence[Doc]:
+    sents = Batch.of(docs).layer("sents")
+    if sents is not None and np.diff(sents.bounds).all():
+        return docs
     kept = []
     for doc in docs:
         if doc.sents is not None and len(doc.sents):

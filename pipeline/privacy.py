@@ -15,12 +15,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.doc import Coded, Doc, IntArray, join_points
+from pipeline.batch import Batch, Layer, bounds_of
+from pipeline.doc import Coded, Doc, IntArray, code_points
 from pipeline.errors import ConfigError
 from pipeline.kernels.runs import AT_SIGN, CLUE, ID_CUE, MIN_PLAIN, NUMBER, SEPARATOR, find_runs
 from pipeline.stage import Stage, stage
@@ -286,7 +288,8 @@ def find_private(text: str) -> list[Private]:
     >>> find_private("订单号13800000000，热线400-000-0000，京ICP备10000000号")
     []
     """
-    runs, _ = find_runs(*join_points([Doc.from_text(text)]), _shapes(), MIN_DIGITS, MIN_ID)
+    points = code_points(text + "\n")
+    runs, _ = find_runs(points, bounds_of([len(points)]), _shapes(), MIN_DIGITS, MIN_ID)
     return _find(text, runs.tolist())
 
 
@@ -329,32 +332,32 @@ class PrivacyConfig:
             raise ConfigError(f"privacy.mode is {self.mode!r}; known: {', '.join(MODES)}")
 
 
-_NO_SPANS = np.zeros((0, 2), dtype=np.int32)
-_NO_TYPES = Coded.encode([], TYPES)
-
-
-def mark_private(docs: Sequence[Doc], mode: str) -> list[Doc]:
+def mark_private(docs: Sequence[Doc], mode: str) -> Batch:
     """Get documents with their private spans; in mode ``mask`` the writer is told to hide them."""
-    rows, bounds = (array.tolist() for array in find_runs(*join_points(docs), _shapes(), MIN_DIGITS, MIN_ID))
-    marked = []
-    for doc, first, last in zip(docs, bounds[:-1], bounds[1:], strict=True):
-        found: list[Private] = []
-        if first < last and doc.sents is not None:
-            found = clip_to_sentences(_find(doc.text, rows[first:last]), doc.sents)
-        if not found:
-            marked.append(doc.extend(pii=_NO_SPANS, pii_types=_NO_TYPES))
+    batch = Batch.of(docs)
+    text, sents, metas = batch.text, batch.layer("sents"), list(batch.metas)
+    rows, bounds = (array.tolist() for array in find_runs(text.values, text.bounds, _shapes(), MIN_DIGITS, MIN_ID))
+    spans: list[tuple[int, int]] = []
+    types: list[str] = []
+    lengths = [0] * len(batch)
+    for d, (first, last) in enumerate(pairwise(bounds)):
+        if first == last or sents is None:
             continue
-        spans = np.array([(span.start, span.end) for span in found], dtype=np.int32)
-        types = Coded(np.array([TYPES.index(span.type) for span in found], dtype=np.int16), TYPES)
-        marked.append(doc.extend(pii=spans, pii_types=types, meta={**doc.meta, "mask": mode == "mask"}))
-    return marked
+        found = clip_to_sentences(_find(batch.text_of(d), rows[first:last]), sents.of(d))
+        if found:
+            spans += [(span.start, span.end) for span in found]
+            types += [span.type for span in found]
+            lengths[d], metas[d] = len(found), {**metas[d], "mask": mode == "mask"}
+    pii = np.array(spans, dtype=np.int32).reshape(-1, 2)
+    ends = bounds_of(lengths)
+    return batch.extend(metas, pii=Layer(pii, ends), pii_types=Layer(Coded.encode(types, TYPES), ends))
 
 
 @stage("privacy", requires=["sents"], assigns=["pii", "pii_types"])
 def make_privacy(config: PrivacyConfig) -> Stage:
     """Get the stage that finds private data."""
 
-    def find(docs: Sequence[Doc]) -> list[Doc]:
+    def find(docs: Sequence[Doc]) -> Batch:
         return mark_private(docs, config.mode)
 
     return find

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.doc import Doc
 from pipeline.errors import ConfigError
 
-Stage = Callable[[Sequence[Doc]], list[Doc]]
+Stage = Callable[[Sequence[Doc]], Sequence[Doc]]
 """A batch of documents in, the same documents with further layers out, in the same order."""
 
 

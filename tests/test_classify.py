@@ -129,7 +129,7 @@ def test_the_stage_finds_the_footer():
 
 @pytest.mark.slow
 def test_a_batch_of_nothing_and_a_document_without_text(classifier):
-    assert annotate(classifier, []) == []
+    assert len(annotate(classifier, [])) == 0
     assert len(annotate(classifier, [cut("")])[0].role) == 0
 
 

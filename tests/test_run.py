@@ -506,11 +506,11 @@ def test_nothing_reads_ahead_of_the_writer_by_more_than_a_batch(
             n_read += 1
             yield item
 
-    def measured(writer: Any, doc: Any) -> None:
+    def measured(writer: Any, docs: Any) -> None:
         nonlocal n_written, most
         most = max(most, n_read - n_written)
-        n_written += 1
-        write(writer, doc)
+        n_written += len(docs)
+        write(writer, docs)
 
     monkeypatch.setattr(pipeline.run.shards, "read_piece", counted)
     monkeypatch.setattr(pipeline.writers.ShardWriter, "write", measured)

@@ -87,8 +87,8 @@ def test_lines_of_json_are_those_of_a_json_library(data: st.DataObject) -> None:
 def test_rows_of_both_tables(tmp_path: Path, file_format: str) -> None:
     documents, sentences = tmp_path / f"d.{file_format}", tmp_path / f"s.{file_format}"
     with ShardWriter(documents, sentences, file_format, keep_source=True) as writer:
-        writer.write(annotated())
-        writer.write(annotated())
+        writer.write([annotated()])
+        writer.write([annotated()])
 
     def rows(path: Path) -> list[dict]:
         if file_format == "parquet":
@@ -115,7 +115,7 @@ def test_rows_of_both_tables(tmp_path: Path, file_format: str) -> None:
 def test_one_schema_whatever_was_run(tmp_path: Path) -> None:
     for name, doc in (("all", annotated()), ("clean", cleaned("只有清洗。"))):
         with ShardWriter(tmp_path / f"d-{name}", tmp_path / f"s-{name}", "parquet") as writer:
-            writer.write(doc)
+            writer.write([doc])
         for table, schema in (("d", DOCUMENTS), ("s", SENTENCES)):
             pq.write_table(schema.empty_table(), tmp_path / "plain")
             written = pq.read_schema(tmp_path / f"{table}-{name}")

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.batch import Batch, Layer
 from pipeline.classify.features import FIRST_KIND
 from pipeline.classify.lines import BOILERPLATE, REACH, LineModel, LineVerdict
 from pipeline.classify.sents import GLUE_SCORE, SentModel, edge_rows
@@ -129,22 +130,16 @@ def load_classifier(folder: Path) -> Classifier:
     return Classifier(LineModel.from_arrays(arrays), SentModel.from_arrays(arrays))
 
 
-def annotate(classifier: Classifier, docs: Sequence[Doc]) -> list[Doc]:
+def annotate(classifier: Classifier, docs: Sequence[Doc]) -> Batch:
     """Get the documents with role, label, probs and kind."""
     table = make_table(docs)
-    verdict = classifier.decide(table)
-    done = []
-    for doc, first, last in zip(docs, table.sent_bounds[:-1].tolist(), table.sent_bounds[1:].tolist(), strict=True):
-        part = slice(first, last)
-        done.append(
-            doc.extend(
-                role=Coded(verdict.role[part], ROLES),
-                label=Coded(verdict.label[part], LABELS),
-                probs=verdict.probs[part],
-                kind=Coded(verdict.kind[part], KINDS),
-            )
-        )
-    return done
+    verdict, bounds = classifier.decide(table), table.sent_bounds
+    return Batch.of(docs).extend(
+        role=Layer(Coded(verdict.role, ROLES), bounds),
+        label=Layer(Coded(verdict.label, LABELS), bounds),
+        probs=Layer(verdict.probs, bounds),
+        kind=Layer(Coded(verdict.kind, KINDS), bounds),
+    )
 
 
 @stage("classify", requires=["sents"], assigns=["role", "label", "probs", "kind"])
@@ -154,7 +149,7 @@ def make_classify(config: ClassifyConfig) -> Stage:
 
     classifier = load_classifier(config.model)
 
-    def classify(docs: Sequence[Doc]) -> list[Doc]:
+    def classify(docs: Sequence[Doc]) -> Sequence[Doc]:
         done = annotate(classifier, docs)
         return [add_evidence(classifier, doc) for doc in done] if config.reasons else done
 

@@ -5,12 +5,13 @@ It is added to the log-odds that the text gives. Where a page is one box, or the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.batch import Batch
 from pipeline.doc import Doc, FloatArray, IntArray, code_points
 from pipeline.kernels.boxes import FEATURES, IN_TITLE, LIST, PRE, describe_lines
 
@@ -62,17 +63,17 @@ class BlockTable:
     parent: IntArray
 
 
-def make_blocks(docs: Sequence[Doc], lines: Iterable[IntArray]) -> BlockTable | None:
+def make_blocks(docs: Batch, lines: Iterable[IntArray]) -> BlockTable | None:
     """Get what readers saw of the lines of documents; None if they saw nothing.
 
     Parameters
     ----------
-    docs : sequence of Doc
+    docs : Batch
         Cleaned.
     lines : iterable of ndarray of int32, shape (n_lines, 2)
         Of each document, half-open code points of its text.
     """
-    if not any("blocks" in doc.meta for doc in docs):
+    if not any("blocks" in meta for meta in docs.metas):
         return None
     parents: list[IntArray] = [np.zeros(0, dtype=np.int32)]
     shares, marks, boxes, n_boxes = [], [], [], 0

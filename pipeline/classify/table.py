@@ -10,8 +10,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.batch import Batch, Layer
 from pipeline.classify.blocks import BlockTable, make_blocks
-from pipeline.doc import Doc, FloatArray, IntArray, join_points
+from pipeline.doc import Doc, FloatArray, IntArray
 from pipeline.errors import AlignmentError
 from pipeline.kernels.ngrams import Points, fold_points
 
@@ -104,20 +105,27 @@ def make_table(docs: Sequence[Doc]) -> Table:
     AlignmentError
         If a document has no `sents` layer or an empty sentence.
     """
-    points, starts = join_points(docs)
-    sents: list[IntArray] = []
-    for doc in docs:
-        if doc.sents is None:
-            raise AlignmentError(f"document {doc.id!r} has no sentences; run the clean stage before classify")
-        sents.append(doc.sents)
-    joined = np.concatenate(sents) if sents else np.zeros((0, 2), dtype=np.int32)
-    sent_bounds = np.cumsum([0, *map(len, sents)], dtype=np.int64)
-    joined = np.add(joined.reshape(-1, 2), np.repeat(starts[:-1], np.diff(sent_bounds))[:, None], dtype=np.int32)
-    if len(joined) and (joined[:, 1] <= joined[:, 0]).any():
+    batch = Batch.of(docs)
+    text, sents = batch.text, batch.spans("sents")
+    if sents is None:
+        name = next((doc.id for doc in docs if doc.sents is None), None)
+        if name is not None:
+            raise AlignmentError(f"document {name!r} has no sentences; run the clean stage before classify")
+        sents = Layer(np.zeros((0, 2), dtype=np.int32), text.bounds)
+    if (sents.values[:, 1] <= sents.values[:, 0]).any():
         raise AlignmentError("a sentence is empty; sentences are half-open and hold at least one character")
-    lines, line_bounds, sent_line = _lines_of(points, joined, sent_bounds)
-    known = [np.asarray(doc.meta["templates"], dtype=np.float32) for doc in docs if "templates" in doc.meta]
+    lines, line_bounds, sent_line = _lines_of(text.values, sents.values, sents.bounds)
+    known = [np.asarray(meta["templates"], dtype=np.float32) for meta in batch.metas if "templates" in meta]
     support = np.concatenate(known) if known and len(known) == len(docs) else None
-    own = (lines[line_bounds[d] : line_bounds[d + 1]] - np.int32(starts[d]) for d in range(len(docs)))
-    blocks = make_blocks(docs, own)
-    return Table(points, fold_points(points), lines, line_bounds, joined, sent_bounds, sent_line, support, blocks)
+    own = (lines[line_bounds[d] : line_bounds[d + 1]] - np.int32(text.bounds[d]) for d in range(len(docs)))
+    return Table(
+        text.values,
+        fold_points(text.values),
+        lines,
+        line_bounds,
+        sents.values,
+        sents.bounds,
+        sent_line,
+        support,
+        make_blocks(batch, own),
+    )

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.batch import Batch, Layer
 from pipeline.clean.apply import SKIPPABLE, add_count, clean_classes, edit_text, fold_batch
 from pipeline.clean.convert import CONVERSIONS, convert, tell_language, tell_script
 from pipeline.clean.quotes import QUOTES, choose_quotes
 from pipeline.doc import Doc, IntArray, code_points
 from pipeline.errors import ConfigError
 from pipeline.kernels.chars import CodePoints, find_closing_brackets, to_text
-from pipeline.kernels.folding import edits_from_origin, origin_from_edits
+from pipeline.kernels.folding import Folded, edits_from_origin, origin_from_edits
 from pipeline.stage import Stage, stage
 from pipeline.tables import REPAIRS as CHAR_REPAIRS
 from pipeline.tables import read_rows
@@ -91,29 +92,30 @@ def split_glued(points: CodePoints, sents: IntArray) -> IntArray:
     return sents[np.argsort(sents[:, 0], kind="stable")]
 
 
-def _rewrite(points: CodePoints, text: str, script: str, config: CleanConfig, counts: dict[str, int]) -> str | None:
+def _rewrite(points: CodePoints, script: str, config: CleanConfig, counts: dict[str, int]) -> str | None:
     """Convert the script and the quotation marks of a Chinese text as the config says; None if it stays as it is.
 
     Its length stays.
     """
-    result = text
+    original = points
     if config.convert != "none" and script != "hans":
         converted = convert(points, config.convert)
         add_count(counts, "script", int(np.count_nonzero(converted != points)))
-        points, result = converted, to_text(converted)
+        points = converted
     if config.quotes != "keep":
-        result = choose_quotes(result, config.quotes)
-        add_count(counts, "quotes", int(np.count_nonzero(code_points(result) != points)))
-    return None if result == text else result
+        chosen = code_points(choose_quotes(to_text(points), config.quotes))
+        add_count(counts, "quotes", int(np.count_nonzero(chosen != points)))
+        points = chosen
+    return None if np.array_equal(points, original) else to_text(points)
 
 
 _DEFAULT = CleanConfig()
 
 
-def _facts(n_of: Sequence[int], text: str, counts: dict[str, int]) -> dict[str, Any]:
+def _facts(n_of: Sequence[int], points: CodePoints, counts: dict[str, int]) -> dict[str, Any]:
     """Get what `meta` says of a text: script, language, what was repaired and what was left."""
     han, kana, hangul, latin, traditional, simplified, private = n_of
-    script, lang = tell_script(traditional, simplified), tell_language(text, han, kana, hangul, latin)
+    script, lang = tell_script(traditional, simplified), tell_language(points, han, kana, hangul, latin)
     return {"script": script, "lang": lang, "repairs": counts, "left": {"private_use": private}}
 
 
@@ -123,58 +125,98 @@ def _is_rewritten(facts: dict[str, Any], config: CleanConfig) -> bool:
     return facts["lang"] == "zh" and (converts or config.quotes != "keep")
 
 
-def clean_docs(docs: Sequence[Doc], config: CleanConfig = _DEFAULT) -> list[Doc]:
+class _Rounds:
+    """What becomes of the documents of a batch, round after round.
+
+    Attributes
+    ----------
+    facts : list of dict
+        What `_facts` says of each document, before its script was converted.
+    text, edits, sents : dict of int to ndarray
+        Of single documents, by their number, what differs from what the first round made of them.
+    """
+
+    def __init__(self, n_docs: int, config: CleanConfig) -> None:
+        self.facts: list[dict[str, Any]] = [{} for _ in range(n_docs)]
+        self.text: dict[int, CodePoints] = {}
+        self.edits: dict[int, IntArray] = {}
+        self.sents: dict[int, IntArray] = {}
+        self._counts: list[dict[str, int]] = [{} for _ in range(n_docs)]
+        self._origins: dict[int, IntArray] = {}
+        self._config = config
+
+    def take_in(self, folded: Folded, numbers: Sequence[int]) -> dict[int, str]:
+        """Take in a round of the documents `numbers`; get the texts, by document, that want another one."""
+        rows, columns = folded.repairs.nonzero()
+        counts = folded.repairs[rows, columns].tolist()
+        for i, column, n in zip(rows.tolist(), columns.tolist(), counts, strict=True):
+            add_count(self._counts[numbers[i]], CHAR_REPAIRS[column], n)
+        waiting = {}
+        bounds, n_of, signs, has_bracket = (
+            values.tolist() for values in (folded.bounds, folded.n_of, folded.signs, folded.has_bracket)
+        )
+        for i, d in enumerate(numbers):
+            known = _facts(n_of[i], folded.points[bounds[i] : bounds[i + 1] - 1], self._counts[d])
+            if not (signs[i] or has_bracket[i] or d in self._origins or _is_rewritten(known, self._config)):
+                self.facts[d] = known
+            elif (text := self._change(folded, i, d, known)) is not None:
+                waiting[d] = text
+        return waiting
+
+    def _change(self, folded: Folded, i: int, d: int, known: dict[str, Any]) -> str | None:
+        """Edit or convert text `i` of a round, document `d`; None if there is nothing left to do."""
+        whole = folded.points[folded.bounds[i] : folded.bounds[i + 1]]
+        points, signs = whole[:-1], int(folded.signs[i])
+        edits = folded.edits[folded.edit_bounds[i] : folded.edit_bounds[i + 1]]
+        if d in self._origins and folded.is_changed[i]:
+            self._origins[d] = self._origins[d][origin_from_edits(edits, len(points))]
+        if signs:
+            edited, moved = edit_text(to_text(points), self._counts[d], signs, self._config.skip)
+            if moved is not None:
+                self._origins[d] = self._origin(d, edits, points)[moved]
+                return edited
+        self.facts[d] = self.facts[d] or known
+        if _is_rewritten(known, self._config):
+            rewritten = _rewrite(points, known["script"], self._config, self._counts[d])
+            if rewritten is not None:
+                self._origins[d] = self._origin(d, edits, points)
+                return rewritten
+        sents = folded.sents[folded.sent_bounds[i] : folded.sent_bounds[i + 1]]
+        if folded.has_bracket[i]:
+            sents = split_glued(points, sents.copy())
+        if d in self._origins:
+            self.text[d], self.edits[d] = whole, edits_from_origin(self._origins[d])
+        if d in self._origins or folded.has_bracket[i]:
+            self.sents[d] = sents
+        return None
+
+    def _origin(self, d: int, edits: IntArray, points: CodePoints) -> IntArray:
+        """Where each character of a document comes from."""
+        return self._origins[d] if d in self._origins else origin_from_edits(edits, len(points))
+
+
+def clean_docs(docs: Sequence[Doc], config: CleanConfig = _DEFAULT) -> Batch:
     """Clean a batch in rounds; a document without a visible character has an empty text and no sentence.
 
     A round repairs the single characters of all texts in one pass. The few texts that this leaves with something to
     edit, or to convert, are changed one by one and go through another round: what was changed may be what a repair
     looks for, such as a reading of the simplified character.
     """
-    done = list(docs)
-    counts: list[dict[str, int]] = [{} for _ in docs]
-    first_facts: dict[int, dict[str, Any]] = {}
-    origins: dict[int, IntArray] = {}
-    waiting = [(d, doc.source) for d, doc in enumerate(docs)]
+    rounds = _Rounds(len(docs), config)
+    first = _fold([doc.source for doc in docs], config)
+    waiting = rounds.take_in(first, range(len(docs)))
     while waiting:
-        batch = fold_batch([source for _, source in waiting], config.skip, MAX_GLUED, _GLUED_FIRSTS)
-        texts = to_text(batch.points)
-        ends, sent_ends, edit_ends = batch.bounds.tolist(), batch.sent_bounds.tolist(), batch.edit_bounds.tolist()
-        is_changed, has_bracket, signs = batch.is_changed.tolist(), batch.has_bracket.tolist(), batch.signs.tolist()
-        n_of = batch.n_of.tolist()
-        rows, columns = batch.repairs.nonzero()
-        for i, column, n in zip(rows.tolist(), columns.tolist(), batch.repairs[rows, columns].tolist(), strict=True):
-            add_count(counts[waiting[i][0]], CHAR_REPAIRS[column], n)
-        again = []
-        for i, (d, source) in enumerate(waiting):
-            doc, start, end = docs[d], ends[i], ends[i + 1] - 1
-            points = batch.points[start:end]
-            text = texts[start:end] if is_changed[i] else source
-            edits = batch.edits[edit_ends[i] : edit_ends[i + 1]]
-            if d in origins and is_changed[i]:
-                origins[d] = origins[d][origin_from_edits(edits, len(text))]
-            if signs[i]:
-                edited, moved = edit_text(text, counts[d], signs[i], config.skip)
-                if moved is not None:
-                    origins[d] = (origins[d] if d in origins else origin_from_edits(edits, len(text)))[moved]
-                    again.append((d, edited))
-                    continue
-            facts = _facts(n_of[i], text, counts[d])
-            if _is_rewritten(facts, config):
-                first_facts.setdefault(d, facts)
-                rewritten = _rewrite(points, text, facts["script"], config, counts[d])
-                if rewritten is not None:
-                    origins.setdefault(d, origin_from_edits(edits, len(text)))
-                    again.append((d, rewritten))
-                    continue
-            sents = batch.sents[sent_ends[i] : sent_ends[i + 1]]
-            if has_bracket[i]:
-                sents = split_glued(points, sents.copy())
-            if d in origins:
-                edits = edits_from_origin(origins[d])
-            meta = {**doc.meta, **first_facts.get(d, facts)}
-            done[d] = doc.extend(text=text, points=points, edits=edits, meta=meta, sents=sents)
-        waiting = again
-    return done
+        waiting = rounds.take_in(_fold(list(waiting.values()), config), list(waiting))
+    metas = [{**doc.meta, **facts} for doc, facts in zip(docs, rounds.facts, strict=True)]
+    return Batch(docs, metas).extend(
+        text=Layer(first.points, first.bounds).replace(rounds.text),
+        edits=Layer(first.edits, first.edit_bounds).replace(rounds.edits),
+        sents=Layer(first.sents, first.sent_bounds).replace(rounds.sents),
+    )
+
+
+def _fold(texts: Sequence[str], config: CleanConfig) -> Folded:
+    return fold_batch(texts, config.skip, MAX_GLUED, _GLUED_FIRSTS)
 
 
 def clean_doc(doc: Doc, config: CleanConfig = _DEFAULT) -> Doc:
@@ -186,7 +228,7 @@ def clean_doc(doc: Doc, config: CleanConfig = _DEFAULT) -> Doc:
 def make_clean(config: CleanConfig) -> Stage:
     """Get the clean stage."""
 
-    def clean(docs: Sequence[Doc]) -> list[Doc]:
+    def clean(docs: Sequence[Doc]) -> Batch:
         return clean_docs(docs, config)
 
     return clean

@@ -14,7 +14,7 @@ from pipeline.clean.edits import apply_edits
 from pipeline.clean.repairs import REPAIRS, latin_twins
 from pipeline.doc import IntArray, code_points
 from pipeline.kernels.chars import CodePoints
-from pipeline.kernels.folding import Batch, clean_batch
+from pipeline.kernels.folding import Folded, clean_batch
 from pipeline.tables import N_CODE_POINTS, PART_LEFT, PART_RIGHT, TWIN, char_folds
 from pipeline.tables import REPAIRS as CHAR_REPAIRS
 
@@ -51,11 +51,11 @@ def _folds(skip: tuple[str, ...]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
     return target, repair
 
 
-def fold_batch(texts: Sequence[str], skip: tuple[str, ...], max_bracket: int, firsts: CodePoints) -> Batch:
+def fold_batch(texts: Sequence[str], skip: tuple[str, ...], max_bracket: int, firsts: CodePoints) -> Folded:
     """Repair single characters in the texts of a batch, and cut their sentences; see `clean_batch`."""
     starts = np.cumsum([0, *map(len, texts)], dtype=np.int64)
     tables = (*_folds(skip), clean_classes(), _pairs())
-    batch: Batch = clean_batch(code_points("".join(texts)), starts, *tables, len(CHAR_REPAIRS), max_bracket, firsts)
+    batch: Folded = clean_batch(code_points("".join(texts)), starts, *tables, len(CHAR_REPAIRS), max_bracket, firsts)
     return batch
 
 

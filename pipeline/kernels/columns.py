@@ -23,7 +23,7 @@ _ONE, _TWO, _THREE, _FOUR = (np.uint64(n_bytes) for n_bytes in (1, 2, 3, 4))
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def to_utf8(points: CodePoints, spans: Offsets) -> tuple[Bytes, Offsets]:
+def to_utf8(points: CodePoints, spans: IntArray) -> tuple[Bytes, Offsets]:
     """Write spans of text as UTF-8, one behind the other; lone surrogates as other characters.
 
     Indices are unsigned and integers have 32 bits: so a character of three bytes is one store, and nothing is checked.
@@ -31,7 +31,7 @@ def to_utf8(points: CodePoints, spans: Offsets) -> tuple[Bytes, Offsets]:
     Parameters
     ----------
     points : ndarray of uint32, shape (n_chars,)
-    spans : ndarray of int64, shape (n, 2)
+    spans : ndarray of int32, shape (n, 2)
         Half-open.
 
     Returns
@@ -91,7 +91,7 @@ def copy_bytes(target: Bytes, at: np.uint64, source: Bytes, start: int, end: int
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def join_bodies(
     points: CodePoints,
-    sents: Offsets,
+    sents: IntArray,
     sent_bounds: Offsets,
     keep: NDArray[np.bool_],
     data: Bytes,
@@ -103,7 +103,7 @@ def join_bodies(
     ----------
     points : ndarray of uint32, shape (n_chars,)
         Cleaned texts, whose white space is one newline or one space.
-    sents : ndarray of int64, shape (n_sents, 2)
+    sents : ndarray of int32, shape (n_sents, 2)
     sent_bounds : ndarray of int64, shape (n_docs + 1,)
     keep : ndarray of bool, shape (n_sents,)
     data, offsets

@@ -139,7 +139,7 @@ def edits_from_origin(origin: IntArray) -> IntArray:
     return np.stack([at, at + 1, origin[at], origin[at + 1]], axis=1).astype(np.int32)
 
 
-class Batch(NamedTuple):
+class Folded(NamedTuple):
     """What `clean_batch` says of the texts of a batch, one after another.
 
     Parameters
@@ -186,7 +186,7 @@ def clean_batch(
     n_repairs: int,
     max_bracket: int,
     firsts: CodePoints,
-) -> Batch:
+) -> Folded:
     """Fold, survey and cut every text of a batch; see `survey`, `cut_sentences`, `find_closing_brackets`.
 
     Parameters
@@ -217,7 +217,7 @@ def clean_batch(
         has_bracket[d] = len(find_closing_brackets(text, spans, classes, max_bracket, firsts)) > 0
         at, last_sent, last_edit = at + n + 1, last_sent + len(spans), last_edit + n_edits
         bounds[d + 1], sent_bounds[d + 1], edit_bounds[d + 1] = at, last_sent, last_edit
-    return Batch(
+    return Folded(
         joined[:at],
         bounds,
         sents[:last_sent].copy(),

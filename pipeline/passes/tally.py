@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from pipeline.doc import KINDS, Doc, code_points
+from pipeline.batch import Batch
+from pipeline.doc import KINDS, Doc, IntArray, code_points
 from pipeline.kernels.support import find_text_lines
 from pipeline.passes.scan import name_hash
 
@@ -27,10 +28,15 @@ class TemplateTally:
         self.kinds: dict[int, Counter[str]] = {}
         self.examples: dict[int, list[str]] = {}
 
-    def add_doc(self, doc: Doc) -> None:
-        """Take in an annotated document."""
-        rows, sents = doc.meta.get("template_rows"), doc.sents
-        if rows is None or sents is None or not len(rows):
+    def add(self, docs: Batch) -> None:
+        """Take in annotated documents."""
+        for d, meta in enumerate(docs.metas):
+            if len(meta.get("template_rows", ())):
+                self._add_doc(docs[d], meta["template_rows"])
+
+    def _add_doc(self, doc: Doc, rows: IntArray) -> None:
+        sents = doc.sents
+        if sents is None:
             return
         lines = find_text_lines(code_points(doc.text), sents)
         first = np.searchsorted(sents[:, 0], lines[:, 0])

@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from pipeline.batch import Batch
 from pipeline.config import Config
 from pipeline.doc import Doc
 from pipeline.errors import InputRejectedError
@@ -158,22 +159,22 @@ class _Tally:
         self.totals: Counter[str] = Counter()
         self.layers: dict[str, tuple[tuple[str, ...], NDArray[np.int64]]] = {}
 
-    def add(self, docs: Sequence[Doc]) -> None:
+    def add(self, docs: Batch) -> None:
         for name, counter in self.meta.items():
-            counter.update([doc.meta.get(name) or "none" for doc in docs])
-        for doc in docs:
-            for name, n in (doc.meta.get("repairs") or {}).items():
+            counter.update([meta.get(name) or "none" for meta in docs.metas])
+        for meta in docs.metas:
+            for name, n in (meta.get("repairs") or {}).items():
                 self.repairs[name] += n
         for name in _COUNTED_LAYERS:
-            layers = [layer for doc in docs if (layer := getattr(doc, name)) is not None]
-            if layers:
-                names = layers[0].names
-                counts = np.bincount(np.concatenate([layer.codes for layer in layers]) + 1, minlength=len(names) + 1)
+            if layer := docs.layer(name):
+                names = layer.values.names
+                counts = np.bincount(layer.values.codes + 1, minlength=len(names) + 1)
                 known = self.layers.get(name)
                 self.layers[name] = (names, counts if known is None else known[1] + counts)
-        self.totals["chars"] += sum(len(doc.source) for doc in docs)
-        self.totals["sents"] += sum(len(doc.sents) for doc in docs if doc.sents is not None)
-        self.totals["tokens"] += sum(len(doc.tokens) for doc in docs if doc.tokens is not None)
+        self.totals["chars"] += sum(len(doc.source) for doc in docs.docs)
+        for name in ("sents", "tokens"):
+            if layer := docs.layer(name):
+                self.totals[name] += len(layer.values)
 
     def to_dict(self) -> dict[str, dict[str, int]]:
         found: dict[str, Mapping[str, int]] = {**self.meta, "repairs": self.repairs, "totals": self.totals}
@@ -281,17 +282,16 @@ class ShardRun:
         rejection = Rejection.of(error, str(doc.meta["origin"]), doc.id)
         self._rejections.append((doc.meta["position"], rejection))
 
-    def annotate(self) -> Iterator[Doc]:
+    def annotate(self) -> Iterator[Batch]:
         """Yield the annotated documents in order."""
         for batch in batches(self._read()):
-            done = self._pipeline.annotate_each(batch, self._reject)
+            done = Batch.of(self._pipeline.annotate_each(batch, self._reject))
             self._tally.add(done)
-            for doc in done:
-                self.templates.add_doc(doc)
-                self.id_digests.append(id_digest(doc.id))
-                self.positions.append(doc.meta["position"])
-                self.note.n_written += 1
-                yield doc
+            self.templates.add(done)
+            self.id_digests += [id_digest(doc.id) for doc in done.docs]
+            self.positions += [meta["position"] for meta in done.metas]
+            self.note.n_written += len(done)
+            yield done
             self._tell(len(batch), self._meter.n_bytes)
         self._tell(0, self._shard.n_bytes)  # some of them were perhaps not to be read
         self.note.n_rejected, self.note.n_dropped = len(self._rejections), len(self.dropped)
@@ -330,8 +330,8 @@ def annotate_shard(
     names = [f"{table}-{shard.name}.{file_format}" for table in ("documents", "sentences")]
     drafts = [work.draft(name) for name in names]
     with ShardWriter(drafts[0], drafts[1], file_format, keep_source=keep_source) as writer:
-        for doc in run.annotate():
-            writer.write(doc)
+        for docs in run.annotate():
+            writer.write(docs)
     for name, draft, digest in zip(names, drafts, writer.checksums, strict=True):
         if run.note.n_written:
             run.note.files[name] = digest

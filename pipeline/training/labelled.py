@@ -287,6 +287,6 @@ def align(page: Page, doc: Doc) -> Aligned:
     return Aligned(role.astype(np.int16), kind.astype(np.int16), label, line.astype(np.int32))
 
 
-def clean_pages(pages: Sequence[Page], clean: Stage) -> list[Doc]:
+def clean_pages(pages: Sequence[Page], clean: Stage) -> Sequence[Doc]:
     """The pages as cleaned documents, in order."""
     return clean([page.doc() for page in pages])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
@@ -12,6 +13,7 @@ from typing import IO, Protocol, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.batch import Batch
 from pipeline.doc import Doc
 from pipeline.weights import checksum
 from pipeline.writers.columns import CODED_SENTENCES, DOCUMENTS, Tables, make_tables
@@ -118,19 +120,25 @@ class ShardWriter:
         schema = DOCUMENTS.append(pa.field("source_text", pa.large_string())) if keep_source else DOCUMENTS
         self._documents = open_table(documents, schema, file_format)
         self._sentences = open_table(sentences, CODED_SENTENCES, file_format)
-        self._pending: list[Doc] = []
+        self._pending: list[Batch] = []
         self._n_pending_chars = 0
 
-    def write(self, doc: Doc) -> None:
-        """Add a document."""
-        self._pending.append(doc)
-        self._n_pending_chars += len(doc.source)
-        if self._n_pending_chars >= MAX_GROUP_CHARS:
-            self._flush()
+    def write(self, docs: Sequence[Doc]) -> None:
+        """Add documents."""
+        batch = Batch.of(docs)
+        first = 0
+        for last, doc in enumerate(batch.docs, 1):
+            self._n_pending_chars += len(doc.source)
+            if self._n_pending_chars >= MAX_GROUP_CHARS:
+                self._pending.append(batch[first:last])
+                self._flush()
+                first = last
+        if first < len(batch):
+            self._pending.append(batch[first:])
 
     def _flush(self) -> None:
         if self._pending:
-            tables: Tables = make_tables(self._pending, keep_source=self._keep_source)
+            tables: Tables = make_tables(Batch.join(self._pending), keep_source=self._keep_source)
             self._documents.write(tables.documents)
             self._sentences.write(tables.sentences)
             self._add_sizes(tables.documents)

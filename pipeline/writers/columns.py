@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import orjson
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from pipeline.doc import LABELS, ROLES, Coded, Doc, IntArray, code_points, join_points, no_edits
+from pipeline.batch import Batch, Layer, bounds_of
+from pipeline.doc import LABELS, ROLES, Doc, IntArray, code_points
 from pipeline.kernels.chars import CodePoints
 from pipeline.kernels.columns import Bytes, Offsets, join_bodies, string_column, to_utf8, visible_spans
 from pipeline.tables import char_classes
@@ -90,28 +90,24 @@ def source_spans(docs: Sequence[Doc]) -> IntArray:
     ndarray of int32, shape (n_sents, 2)
         Half-open code points of each `Doc.source`, document after document.
     """
-    sources, sents, edits = [doc.source for doc in docs], [_sents(doc) for doc in docs], [doc.edits for doc in docs]
-    bounds, sent_bounds, edit_bounds = (_bounds(parts) for parts in (sources, sents, edits))
-    joined = np.concatenate([_NO_SENTS, *sents])
+    batch = Batch.of(docs)
+    sents, edits = batch.layer("sents"), batch.layer("edits")
+    if sents is None or edits is None:
+        return _NO_SPANS
+    sources = [doc.source for doc in batch.docs]
     spans: IntArray = visible_spans(
         code_points("".join(sources)),
-        bounds,
-        joined,
-        sent_bounds,
-        np.concatenate([no_edits(), *edits]),
-        edit_bounds,
+        bounds_of([len(source) for source in sources]),
+        sents.values,
+        sents.bounds,
+        edits.values,
+        edits.bounds,
         char_classes(),
     )
-    for d, doc in enumerate(docs):
-        if not len(doc.edits) and doc.text == doc.source:
-            part = slice(sent_bounds[d], sent_bounds[d + 1])
-            spans[part] = joined[part]
     return spans
 
 
-def _bounds(parts: Sequence[Any]) -> Offsets:
-    """Get where each of several parts begins when they are joined, and the length of all."""
-    return np.cumsum([0, *map(len, parts)], dtype=np.int64)
+_NO_SPANS = np.zeros((0, 2), dtype=np.int32)
 
 
 @dataclass(frozen=True)
@@ -130,8 +126,7 @@ class _Joined:
     ----------
     points : ndarray of uint32, shape (n_chars,)
         As they are written: private data hidden where the config says so.
-    starts : ndarray of int64, shape (n_docs + 1,)
-    sents : ndarray of int64, shape (n_sents, 2)
+    sents : ndarray of int32, shape (n_sents, 2)
         In the joined text.
     sent_bounds : ndarray of int64, shape (n_docs + 1,)
     data, offsets : ndarray of uint8, ndarray of int64, shape (n_sents + 1,)
@@ -139,8 +134,7 @@ class _Joined:
     """
 
     points: CodePoints
-    starts: Offsets
-    sents: Offsets
+    sents: IntArray
     sent_bounds: Offsets
     data: Bytes
     offsets: Offsets
@@ -148,18 +142,19 @@ class _Joined:
     @property
     def doc_of_sent(self) -> Offsets:
         """The document of every sentence."""
-        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.sent_bounds))
+        return np.repeat(np.arange(len(self.sent_bounds) - 1), np.diff(self.sent_bounds))
 
 
-def _join(docs: Sequence[Doc]) -> _Joined:
-    points, starts = join_points(docs)
-    hidden = [(d, doc.pii) for d, doc in enumerate(docs) if doc.pii is not None and doc.meta.get("mask")]
-    for d, spans in hidden:
-        for start, end in (spans + starts[d]).tolist():
-            points[start:end] = ord("*")
-    parts = [_sents(doc) for doc in docs]
-    sents = _stack(parts, starts)
-    return _Joined(points, starts, sents, _bounds(parts), *to_utf8(points, sents))
+def _join(batch: Batch) -> _Joined:
+    points = batch.text.values
+    private = batch.spans("pii")
+    if private is not None and any(meta.get("mask") for meta in batch.metas):
+        points = points.copy()
+        for d, meta in enumerate(batch.metas):
+            for start, end in private.of(d).tolist() if meta.get("mask") else ():
+                points[start:end] = ord("*")
+    sents = batch.spans("sents") or Layer(_NO_SPANS, np.zeros(len(batch) + 1, dtype=np.int64))
+    return _Joined(points, sents.values, sents.bounds, *to_utf8(points, sents.values))
 
 
 def make_tables(docs: Sequence[Doc], *, keep_source: bool = False) -> Tables:
@@ -172,36 +167,25 @@ def make_tables(docs: Sequence[Doc], *, keep_source: bool = False) -> Tables:
     keep_source : bool
         Add the column ``source_text``.
     """
-    joined = _join(docs)
-    return Tables(_document_rows(docs, joined, keep_source=keep_source), _sentence_rows(docs, joined))
+    batch = Batch.of(docs)
+    joined = _join(batch)
+    return Tables(_document_rows(batch, joined, keep_source=keep_source), _sentence_rows(batch, joined))
 
 
-_NO_SENTS = np.zeros((0, 2), dtype=np.int32)
-
-
-def _sents(doc: Doc) -> IntArray:
-    return _NO_SENTS if doc.sents is None else doc.sents
-
-
-def _codes(layers: Sequence[Coded | None]) -> NDArray[np.int16] | None:
-    """Get the codes of a layer of all documents, one after another; None if one of them lacks it."""
-    present = [layer.codes for layer in layers if layer is not None]
-    return np.concatenate(present) if present and len(present) == len(layers) else None
-
-
-def _count_label(docs: Sequence[Doc], joined: _Joined, name: str) -> list[int] | None:
+def _count_label(batch: Batch, joined: _Joined, name: str) -> list[int] | None:
     """Count the sentences with a label, by document."""
-    codes = _codes([doc.label for doc in docs])
-    if codes is None:
+    layer = batch.layer("label")
+    if layer is None:
         return None
-    counts: list[int] = np.bincount(joined.doc_of_sent[codes == LABELS.index(name)], minlength=len(docs)).tolist()
+    is_named = layer.values.codes == LABELS.index(name)
+    counts: list[int] = np.bincount(joined.doc_of_sent[is_named], minlength=len(batch)).tolist()
     return counts
 
 
-def _meta_column(doc: Doc) -> str:
+def _meta_json(meta: Mapping[str, Any]) -> str:
     """Get what else is known of a document: what the input said, then what the pipeline has to say."""
-    said = {"published": doc.meta.get("published"), "url": doc.meta.get("url"), **doc.meta.get("extra", {})}
-    own = {name: value for name in _OWN_META if (value := doc.meta.get(name)) not in _NOTHING}
+    said = {"published": meta.get("published"), "url": meta.get("url"), **meta.get("extra", {})}
+    own = {name: value for name in _OWN_META if (value := meta.get(name)) not in _NOTHING}
     plain = {name: value for name, value in said.items() if value not in _NOTHING} | own
     return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS, default=str).decode()
 
@@ -210,135 +194,125 @@ _NOTHING: tuple[Any, ...] = (None, {}, "")
 _OWN_META = ("n_undecodable", "mojibake", "repairs", "left")
 
 
-def _document_rows(docs: Sequence[Doc], joined: _Joined, *, keep_source: bool) -> pa.Table:
-    roles = _codes([doc.role for doc in docs])
-    keep = np.ones(len(joined.sents), dtype=np.bool_) if roles is None else roles != ROLES.index("boilerplate")
+def _document_rows(batch: Batch, joined: _Joined, *, keep_source: bool) -> pa.Table:
+    roles = batch.layer("role")
+    n_sents = len(joined.sents)
+    keep = np.ones(n_sents, dtype=np.bool_) if roles is None else roles.values.codes != ROLES.index("boilerplate")
     body, starts, n_body_chars = join_bodies(
         joined.points, joined.sents, joined.sent_bounds, keep, joined.data, joined.offsets
     )
+    sources, metas = [doc.source for doc in batch.docs], batch.metas
     columns: dict[str, Any] = {
-        "doc_id": [doc.id for doc in docs],
-        **{name: [doc.meta.get(name) for doc in docs] for name in ("origin", "publisher", "title")},
+        "doc_id": [doc.id for doc in batch.docs],
+        **{name: [meta.get(name) for meta in metas] for name in ("origin", "publisher", "title")},
         "text": string_column(body, starts),
-        **{name: [doc.meta.get(name) for doc in docs] for name in ("script", "lang", "encoding")},
-        "source_sha256": [hashlib.sha256(doc.source.encode("utf-8", "surrogatepass")).hexdigest() for doc in docs],
-        "n_chars": [len(doc.source) for doc in docs],
+        **{name: [meta.get(name) for meta in metas] for name in ("script", "lang", "encoding")},
+        "source_sha256": [hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest() for source in sources],
+        "n_chars": [len(source) for source in sources],
         "n_body_chars": n_body_chars,
         "n_sents": np.diff(joined.sent_bounds).astype(np.int32),
-        "n_claims": _count_label(docs, joined, "claim"),
-        "n_opinions": _count_label(docs, joined, "opinion"),
-        "duplicate_of": [doc.meta.get("duplicate_of") for doc in docs],
-        "meta": [_meta_column(doc) for doc in docs],
+        "n_claims": _count_label(batch, joined, "claim"),
+        "n_opinions": _count_label(batch, joined, "opinion"),
+        "duplicate_of": [meta.get("duplicate_of") for meta in metas],
+        "meta": [_meta_json(meta) for meta in metas],
     }
     schema = DOCUMENTS
     if keep_source:
-        columns["source_text"] = [doc.source.encode("utf-8", "replace").decode() for doc in docs]
+        columns["source_text"] = [source.encode("utf-8", "replace").decode() for source in sources]
         schema = schema.append(pa.field("source_text", _STRING))
-    nulls = {name: pa.nulls(len(docs), schema.field(name).type) for name, column in columns.items() if column is None}
+    nulls = {name: pa.nulls(len(batch), schema.field(name).type) for name, column in columns.items() if column is None}
     return pa.table({**columns, **nulls}, schema=schema)
 
 
-def _stack(parts: Sequence[IntArray], shifts: Offsets) -> Offsets:
-    """Concatenate spans of several texts, each moved to its place in the joined text."""
-    if not parts:
-        return np.zeros((0, 2), dtype=np.int64)
-    return np.concatenate(parts) + np.repeat(shifts[: len(parts)], [len(part) for part in parts])[:, None]
-
-
-def _coded_column(layers: Sequence[Coded | None]) -> pa.DictionaryArray | None:
-    """Get a layer of all documents as one column of coded strings; None if a document lacks it."""
-    codes = _codes(layers)
-    if codes is None or layers[0] is None:
+def _coded_column(layer: Layer | None) -> pa.DictionaryArray | None:
+    """Get a layer of names as a column of coded strings."""
+    if layer is None:
         return None
-    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array(layers[0].names, pa.string()))
+    codes, names = layer.values.codes, layer.values.names
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array(names, pa.string()))
 
 
-def _names_column(layers: Sequence[Coded | None]) -> pa.Array | None:
+def _names_column(layer: Layer | None) -> pa.Array | None:
     """Get the same as a column of plain strings, as lists and structs hold them."""
-    column = _coded_column(layers)
+    column = _coded_column(layer)
     return None if column is None else column.dictionary_decode()
 
 
-def _lists(values: pa.Array, sents: Offsets, starts: Offsets) -> pa.Array:
+def _lists(values: pa.Array, sents: IntArray, starts: IntArray) -> pa.Array:
     """Group items that begin at `starts`, ascending, by the sentence in which they begin."""
     offsets = np.append(np.searchsorted(starts, sents[:, 0]), len(starts)).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), values)
 
 
-def _sentence_rows(docs: Sequence[Doc], joined: _Joined) -> pa.Table:
+def _sentence_rows(batch: Batch, joined: _Joined) -> pa.Table:
     sents, doc_of_sent = joined.sents, joined.doc_of_sent
-    source = source_spans(docs)
+    source = source_spans(batch)
     columns: dict[str, Any] = {
         "doc_id": pa.DictionaryArray.from_arrays(
-            pa.array(doc_of_sent.astype(np.int32)), pa.array([doc.id for doc in docs], pa.string())
+            pa.array(doc_of_sent.astype(np.int32)), pa.array([doc.id for doc in batch.docs], pa.string())
         ),
         "sent": (np.arange(len(sents)) - joined.sent_bounds[doc_of_sent]).astype(np.int32),
         "start": source[:, 0],
         "end": source[:, 1],
         "text": string_column(joined.data, joined.offsets),
-        **{name: _coded_column([getattr(doc, name) for doc in docs]) for name in ("label", "role", "kind")},
-        **_probability_columns(docs),
-        **_token_columns(docs, joined),
-        "pii": _private_lists(docs, joined),
-        **_evidence_columns(docs),
+        **{name: _coded_column(batch.layer(name)) for name in ("label", "role", "kind")},
+        **_probability_columns(batch.layer("probs")),
+        **_token_columns(batch, joined),
+        "pii": _private_lists(batch, joined),
+        **_evidence_columns(batch.metas),
     }
     nulls = {column.name: pa.nulls(len(sents), column.type) for column in CODED_SENTENCES}
     given = {name: column for name, column in columns.items() if column is not None}
     return pa.table({**nulls, **given}, schema=CODED_SENTENCES)
 
 
-def _probability_columns(docs: Sequence[Doc]) -> dict[str, Any]:
-    parts = [doc.probs for doc in docs if doc.probs is not None]
-    if not parts or len(parts) < len(docs):
+def _probability_columns(layer: Layer | None) -> dict[str, Any]:
+    if layer is None:
         return {}
-    probs = np.concatenate(parts)
     names = ("p_claim", "p_opinion", "p_boilerplate")
-    return {
-        name: pa.array(np.ascontiguousarray(probs[:, i]), mask=np.isnan(probs[:, i])) for i, name in enumerate(names)
-    }
+    columns = [np.ascontiguousarray(column) for column in layer.values.T]
+    return {name: pa.array(column, mask=np.isnan(column)) for name, column in zip(names, columns, strict=True)}
 
 
-def _evidence_columns(docs: Sequence[Doc]) -> dict[str, Any]:
+def _evidence_columns(metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Get the reasons and the sources of claims, where they were kept."""
-    if not docs or not all("evidence" in doc.meta for doc in docs):
+    if not metas or not all("evidence" in meta for meta in metas):
         return {}
-    evidence = [entry or {} for doc in docs for entry in doc.meta["evidence"]]
+    evidence = [entry or {} for meta in metas for entry in meta["evidence"]]
     sources = [entry.get("attributed_to") for entry in evidence]
     spans = [None if source is None else {"start": source[0], "end": source[1]} for source in sources]
     return {"reason": [entry.get("reason") for entry in evidence], "attributed_to": pa.array(spans, _SPAN)}
 
 
-def _token_columns(docs: Sequence[Doc], joined: _Joined) -> dict[str, Any]:
-    token_parts = [doc.tokens for doc in docs if doc.tokens is not None]
-    if not token_parts or len(token_parts) < len(docs):
+def _token_columns(batch: Batch, joined: _Joined) -> dict[str, Any]:
+    words = batch.spans("tokens")
+    if words is None:
         return {}
-    tokens, sents = _stack(token_parts, joined.starts), joined.sents
+    tokens, sents = words.values, joined.sents
     columns = {"tokens": _lists(string_column(*to_utf8(joined.points, tokens)), sents, tokens[:, 0])}
     for name in ("upos", "xpos"):
-        column = _names_column([getattr(doc, name) for doc in docs])
+        column = _names_column(batch.layer(name))
         if column is not None:
             columns[name] = _lists(column, sents, tokens[:, 0])
-    labels = _names_column([doc.ent_labels for doc in docs])
-    ent_parts = [doc.ents for doc in docs if doc.ents is not None]
-    if labels is not None and len(ent_parts) == len(docs):
-        columns["ents"] = _entity_lists(_stack(ent_parts, joined.starts), labels, tokens, sents)
+    labels, ents = _names_column(batch.layer("ent_labels")), batch.spans("ents")
+    if labels is not None and ents is not None:
+        columns["ents"] = _entity_lists(ents.values, labels, tokens, sents)
     return columns
 
 
-def _private_lists(docs: Sequence[Doc], joined: _Joined) -> pa.Array | None:
+def _private_lists(batch: Batch, joined: _Joined) -> pa.Array | None:
     """Get the private spans of every sentence, as code points of its text."""
-    types = _names_column([doc.pii_types for doc in docs])
-    parts = [doc.pii for doc in docs if doc.pii is not None]
-    if types is None or len(parts) < len(docs):
+    types, private = _names_column(batch.layer("pii_types")), batch.spans("pii")
+    if types is None or private is None:
         return None
-    spans, sents = _stack(parts, joined.starts), joined.sents
+    spans, sents = private.values, joined.sents
     sent_starts = sents[np.searchsorted(sents[:, 0], spans[:, 0], side="right") - 1, 0] if len(sents) else spans[:, 0]
-    local = (spans - sent_starts[:, None]).astype(np.int32)
+    local = spans - sent_starts[:, None]
     fields = [pa.array(np.ascontiguousarray(local[:, 0])), pa.array(np.ascontiguousarray(local[:, 1])), types]
     return _lists(pa.StructArray.from_arrays(fields, fields=list(_PRIVATE)), sents, spans[:, 0])
 
 
-def _entity_lists(ents: Offsets, labels: pa.Array, tokens: Offsets, sents: Offsets) -> pa.Array:
+def _entity_lists(ents: IntArray, labels: pa.Array, tokens: IntArray, sents: IntArray) -> pa.Array:
     """Get the entities of every sentence, as half-open indices of its tokens."""
     sent_of = np.searchsorted(sents[:, 0], ents[:, 0], side="right") - 1
     first_token = np.searchsorted(tokens[:, 0], sents[:, 0])[sent_of] if len(sents) else sent_of
