@@ -19,7 +19,8 @@ from pipeline.kernels.chars import to_text
 Bounds = NDArray[np.int64]
 Meta = Mapping[str, Any]
 
-_NEWLINE = np.array([0x0A], dtype=np.uint32)
+_STRINGS = {"text": "\n", "source": ""}
+"""What is a string in a document, and code points in a batch; with what stands behind each."""
 
 
 def bounds_of(lengths: Sequence[int] | NDArray[Any]) -> Bounds:
@@ -91,12 +92,6 @@ class Layer:
         return Layer(_concatenate([layer.values for layer in layers]), bounds_of(lengths))
 
 
-def _collect_texts(docs: Sequence[Doc]) -> Layer:
-    texts = [code_points(doc.text) for doc in docs]
-    points = [part for text in texts for part in (text, _NEWLINE)]
-    return Layer(np.concatenate([code_points(""), *points]), bounds_of([len(text) + 1 for text in texts]))
-
-
 def _collect(docs: Sequence[Doc], name: str) -> Layer | None:
     """Get a layer from documents; None unless each has it."""
     parts = [part for doc in docs if (part := getattr(doc, name)) is not None]
@@ -113,7 +108,7 @@ class Batch(Sequence[Doc]):
         What is known of each, where that is more than the document says.
     layers : mapping of str to Layer
         By their names in `Doc`; they stand for the documents' own. The values of ``text`` are code points, with a
-        newline behind each text.
+        newline behind each text, those of ``source`` code points.
 
     Examples
     --------
@@ -180,15 +175,15 @@ class Batch(Sequence[Doc]):
         return map(self._make, range(len(self)))
 
     def _make(self, d: int) -> Doc:
-        layers = {name: layer.of(d) for name, layer in self._layers.items()}
+        layers = {name: layer.of(d) for name, layer in self._layers.items() if name != "source"}
         if "text" in layers:
             layers["text"] = to_text(layers["text"][:-1])
         return self.docs[d].extend(meta=self.metas[d], **layers)
 
     def layer(self, name: str) -> Layer | None:
         """Get a layer of all documents; None unless each has it."""
-        if name == "text":
-            return self.text
+        if name in _STRINGS:
+            return self._points(name)
         if name not in self._layers and name not in self._collected:
             self._collected[name] = _collect(self.docs, name)
         return self._layers.get(name) or self._collected[name]
@@ -196,9 +191,18 @@ class Batch(Sequence[Doc]):
     @property
     def text(self) -> Layer:
         """The code points of the texts, with a newline behind each."""
-        layer = self._layers.get("text") or self._collected.get("text")
+        return self._points("text")
+
+    @property
+    def source(self) -> Layer:
+        """The code points of the sources."""
+        return self._points("source")
+
+    def _points(self, name: str) -> Layer:
+        layer = self._layers.get(name) or self._collected.get(name)
         if layer is None:
-            layer = self._collected["text"] = _collect_texts(self.docs)
+            strings = [getattr(doc, name) + _STRINGS[name] for doc in self.docs]
+            layer = self._collected[name] = Layer(code_points("".join(strings)), bounds_of([*map(len, strings)]))
         return layer
 
     def text_of(self, d: int) -> str:

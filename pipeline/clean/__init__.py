@@ -202,21 +202,23 @@ def clean_docs(docs: Sequence[Doc], config: CleanConfig = _DEFAULT) -> Batch:
     edit, or to convert, are changed one by one and go through another round: what was changed may be what a repair
     looks for, such as a reading of the simplified character.
     """
-    rounds = _Rounds(len(docs), config)
-    first = _fold([doc.source for doc in docs], config)
+    batch, rounds = Batch.of(docs), _Rounds(len(docs), config)
+    first = _fold(batch.source, config)
     waiting = rounds.take_in(first, range(len(docs)))
     while waiting:
-        waiting = rounds.take_in(_fold(list(waiting.values()), config), list(waiting))
-    metas = [{**doc.meta, **facts} for doc, facts in zip(docs, rounds.facts, strict=True)]
-    return Batch(docs, metas).extend(
+        texts = Batch([Doc.from_text(text) for text in waiting.values()])
+        waiting = rounds.take_in(_fold(texts.source, config), list(waiting))
+    return batch.extend(
+        [{**meta, **facts} for meta, facts in zip(batch.metas, rounds.facts, strict=True)],
+        source=batch.source,
         text=Layer(first.points, first.bounds).replace(rounds.text),
         edits=Layer(first.edits, first.edit_bounds).replace(rounds.edits),
         sents=Layer(first.sents, first.sent_bounds).replace(rounds.sents),
     )
 
 
-def _fold(texts: Sequence[str], config: CleanConfig) -> Folded:
-    return fold_batch(texts, config.skip, MAX_GLUED, _GLUED_FIRSTS)
+def _fold(texts: Layer, config: CleanConfig) -> Folded:
+    return fold_batch(texts.values, texts.bounds, config.skip, MAX_GLUED, _GLUED_FIRSTS)
 
 
 def clean_doc(doc: Doc, config: CleanConfig = _DEFAULT) -> Doc:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -51,12 +50,13 @@ def _folds(skip: tuple[str, ...]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
     return target, repair
 
 
-def fold_batch(texts: Sequence[str], skip: tuple[str, ...], max_bracket: int, firsts: CodePoints) -> Folded:
+def fold_batch(
+    points: CodePoints, starts: NDArray[np.int64], skip: tuple[str, ...], max_bracket: int, firsts: CodePoints
+) -> Folded:
     """Repair single characters in the texts of a batch, and cut their sentences; see `clean_batch`."""
-    starts = np.cumsum([0, *map(len, texts)], dtype=np.int64)
     tables = (*_folds(skip), clean_classes(), _pairs())
-    batch: Folded = clean_batch(code_points("".join(texts)), starts, *tables, len(CHAR_REPAIRS), max_bracket, firsts)
-    return batch
+    folded: Folded = clean_batch(points, starts, *tables, len(CHAR_REPAIRS), max_bracket, firsts)
+    return folded
 
 
 def edit_text(text: str, counts: dict[str, int], signs: int, skip: tuple[str, ...]) -> tuple[str, IntArray | None]:

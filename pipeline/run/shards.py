@@ -171,7 +171,7 @@ class _Tally:
                 counts = np.bincount(layer.values.codes + 1, minlength=len(names) + 1)
                 known = self.layers.get(name)
                 self.layers[name] = (names, counts if known is None else known[1] + counts)
-        self.totals["chars"] += sum(len(doc.source) for doc in docs.docs)
+        self.totals["chars"] += len(docs.source.values)
         for name in ("sents", "tokens"):
             if layer := docs.layer(name):
                 self.totals[name] += len(layer.values)

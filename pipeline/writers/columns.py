@@ -11,8 +11,8 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from pipeline.batch import Batch, Layer, bounds_of
-from pipeline.doc import LABELS, ROLES, Doc, IntArray, code_points
+from pipeline.batch import Batch, Layer
+from pipeline.doc import LABELS, ROLES, Doc, IntArray
 from pipeline.kernels.chars import CodePoints
 from pipeline.kernels.columns import Bytes, Offsets, join_bodies, string_column, to_utf8, visible_spans
 from pipeline.tables import char_classes
@@ -94,10 +94,9 @@ def source_spans(docs: Sequence[Doc]) -> IntArray:
     sents, edits = batch.layer("sents"), batch.layer("edits")
     if sents is None or edits is None:
         return _NO_SPANS
-    sources = [doc.source for doc in batch.docs]
     spans: IntArray = visible_spans(
-        code_points("".join(sources)),
-        bounds_of([len(source) for source in sources]),
+        batch.source.values,
+        batch.source.bounds,
         sents.values,
         sents.bounds,
         edits.values,
@@ -208,7 +207,7 @@ def _document_rows(batch: Batch, joined: _Joined, *, keep_source: bool) -> pa.Ta
         "text": string_column(body, starts),
         **{name: [meta.get(name) for meta in metas] for name in ("script", "lang", "encoding")},
         "source_sha256": [hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest() for source in sources],
-        "n_chars": [len(source) for source in sources],
+        "n_chars": np.diff(batch.source.bounds).astype(np.int32),
         "n_body_chars": n_body_chars,
         "n_sents": np.diff(joined.sent_bounds).astype(np.int32),
         "n_claims": _count_label(batch, joined, "claim"),
