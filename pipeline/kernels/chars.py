@@ -45,14 +45,15 @@ def count_codes(points: CodePoints, codes: NDArray[np.uint8], n_codes: int) -> N
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def cut_sentences(points: CodePoints, classes: NDArray[np.uint16]) -> IntArray:
+def cut_sentences(points: CodePoints, kinds: NDArray[np.uint16]) -> IntArray:
     """Cut folded text after sentence ends with their closers, and at line ends.
 
     Parameters
     ----------
     points : ndarray of uint32, shape (n,)
         Text whose white space is folded (see `pipeline.kernels.folding`).
-    classes : ndarray of uint16, shape (0x110000,)
+    kinds : ndarray of uint16, shape (n,)
+        The classes of its characters.
 
     Returns
     -------
@@ -64,18 +65,18 @@ def cut_sentences(points: CodePoints, classes: NDArray[np.uint16]) -> IntArray:
     count = 0
     i = 0
     while i < n:
-        if classes[points[i]] & INVISIBLE:
+        if kinds[i] & INVISIBLE:
             i += 1
             continue
         start = i
-        while i < n and points[i] != _NEWLINE and not classes[points[i]] & END:
+        while i < n and points[i] != _NEWLINE and not kinds[i] & END:
             i += 1
-        while i < n and classes[points[i]] & END:
+        while i < n and kinds[i] & END:
             i += 1
-        while i < n and classes[points[i]] & CLOSER and classes[points[i - 1]] & (END | CLOSER):
+        while i < n and kinds[i] & CLOSER and kinds[i - 1] & (END | CLOSER):
             i += 1
         end = i
-        while end > start and classes[points[end - 1]] & INVISIBLE:
+        while end > start and kinds[end - 1] & INVISIBLE:
             end -= 1
         spans[count, 0] = start
         spans[count, 1] = end

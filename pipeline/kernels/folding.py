@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.kernels.chars import CodePoints, IntArray, cut_sentences, find_closing_brackets
-from pipeline.kernels.signs import survey
+from pipeline.kernels.signs import AHEAD, survey
 from pipeline.tables import DELETE, EMOJI
 
 _NEWLINE, _SPACE, _JOINER = 0x0A, 0x20, 0x200D
@@ -53,7 +53,13 @@ def _fold(  # noqa: PLR0912 - one look at each character, whatever is to be done
     origin = -1  # where the last character came from
     gap = gap_at = 0  # 0: none, 1: a space is due, 2: a newline is due
     replaced = False
-    for i in range(n):
+    i = 0
+    while i < n:
+        if gap == 0 and i == origin + 1:
+            n_plain = _copy_plain(points[i:], repair, folded[m:], m > 0)
+            i, m, origin = i + n_plain, m + n_plain, origin + n_plain
+            if i == n:
+                break
         point = points[i]
         goal = target[point]
         if goal != point or goal <= _SPACE:
@@ -66,11 +72,13 @@ def _fold(  # noqa: PLR0912 - one look at each character, whatever is to be done
                 if repair[point] >= 0:
                     counts[repair[point]] += 1
             if goal == DELETE:
+                i += 1
                 continue
             if goal == _SPACE or goal == _NEWLINE:
                 if gap == 0:
                     gap_at = i
                 gap = max(gap, 2 if goal == _NEWLINE else 1)
+                i += 1
                 continue
         if i == origin + 1:
             origin = i
@@ -84,10 +92,29 @@ def _fold(  # noqa: PLR0912 - one look at each character, whatever is to be done
             n_edits = _add_edit(edits, n_edits, m - 1, origin, i)
             origin = i
         folded[m] = goal
-        m += 1
+        i, m = i + 1, m + 1
     if m:
         n_edits = _add_edit(edits, n_edits, m - 1, origin, n)
     return m, n_edits, replaced or m != n
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _copy_plain(points: CodePoints, repair: NDArray[np.int8], folded: CodePoints, is_inside: bool) -> int:
+    """Copy characters up to the first with something to repair or to fold; get how many.
+
+    A space or newline between two characters that stay is as it should be; `is_inside` says whether one stands before.
+    """
+    n = len(points)
+    for i in range(n):
+        point = points[i]
+        if repair[point] >= 0:
+            return i
+        if point <= _SPACE:
+            is_single = i + 1 < n and points[i + 1] > _SPACE and repair[points[i + 1]] < 0
+            if not is_single or (i == 0 and not is_inside):
+                return i
+        folded[i] = point
+    return n
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -205,14 +232,17 @@ def clean_batch(
     # room for the worst: untouched memory costs nothing, and both are copied in the end
     sents = np.empty((2 * len(points) // 3 + n_docs, 2), dtype=np.int32)
     edits = np.empty((len(points), 4), dtype=np.int32)
+    kinds = np.zeros(AHEAD + len(points), dtype=np.uint16)  # of one text after the other
     at = last_sent = last_edit = 0
     for d in range(n_docs):
         source = points[starts[d] : starts[d + 1]]
         n, n_edits, is_changed[d] = _fold(source, target, repair, classes, joined[at:], edits[last_edit:], repairs[d])
         text = joined[at : at + n]
         joined[at + n] = _NEWLINE
-        n_of[d], signs[d] = survey(text, classes, pairs)
-        spans = cut_sentences(text, classes)
+        for i in range(n):
+            kinds[AHEAD + i] = classes[text[i]]
+        n_of[d], signs[d] = survey(text, kinds[: AHEAD + n], pairs)
+        spans = cut_sentences(text, kinds[AHEAD:])
         sents[last_sent : last_sent + len(spans)] = spans
         has_bracket[d] = len(find_closing_brackets(text, spans, classes, max_bracket, firsts)) > 0
         at, last_sent, last_edit = at + n + 1, last_sent + len(spans), last_edit + n_edits
