@@ -36,6 +36,7 @@ def decode_lines(scores: FloatArray, bounds: Bounds, moves: FloatArray) -> NDArr
     back = np.empty((len(scores), n_roles), dtype=np.int16)
     best = np.empty(n_roles, dtype=np.float64)
     fresh = np.empty(n_roles, dtype=np.float64)
+    into = np.ascontiguousarray(moves.T).astype(np.float64)
     for d in range(len(bounds) - 1):
         first, last = bounds[d], bounds[d + 1]
         if first == last:
@@ -44,15 +45,15 @@ def decode_lines(scores: FloatArray, bounds: Bounds, moves: FloatArray) -> NDArr
             best[r] = moves[n_roles, r] + scores[first, r]
         for i in range(first + 1, last):
             for r in range(n_roles):
-                back[i, r] = 0
-                top = best[0] + moves[0, r]
-                for q in range(1, n_roles):
-                    value = best[q] + moves[q, r]
-                    if value > top:
-                        top = value
-                        back[i, r] = q
+                own, before = into[r], 0
+                top = best[0] + own[0]
+                for q in range(1, n_roles):  # without a branch: which role wins can't be foreseen
+                    value = best[q] + own[q]
+                    before = q if value > top else before
+                    top = value if value > top else top
+                back[i, r] = before
                 fresh[r] = top + scores[i, r]
-            best[:] = fresh
+            best, fresh = fresh, best
         for r in range(n_roles):
             best[r] += moves[r, n_roles]
         roles[last - 1] = np.argmax(best)
