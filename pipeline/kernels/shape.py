@@ -96,7 +96,7 @@ def describe_spans(points: Points, spans: IntArray, classes: NDArray[np.uint8], 
     counts = np.zeros(16, dtype=np.int64)
     longest = np.zeros(16, dtype=np.int64)
     begins = np.zeros(16, dtype=np.int64)
-    runs = np.empty(len(points) + 1, dtype=np.int64)  # of one class: where each begins, times 16, and its class
+    runs = np.empty(len(points), dtype=np.int64)  # of one class: where each begins, times 16, and its class
     for s in range(len(spans)):
         own = points[spans[s, 0] : spans[s, 1]]
         n = len(own)
@@ -106,16 +106,15 @@ def describe_spans(points: Points, spans: IntArray, classes: NDArray[np.uint8], 
             runs[n_runs] = i << 4 | kind
             n_runs += kind != before
             before = kind
-        runs[n_runs] = n << 4
         counts[:] = 0
         longest[:] = 0
         begins[:] = n
-        for k in range(n_runs):
+        end = n
+        for k in range(n_runs - 1, -1, -1):  # backwards: so the first of a class is what stays
             kind, begin = runs[k] & 15, runs[k] >> 4
-            length = (runs[k + 1] >> 4) - begin
-            counts[kind] += length
-            longest[kind] = max(longest[kind], length)
-            begins[kind] = min(begins[kind], begin)
+            counts[kind] += end - begin
+            longest[kind] = max(longest[kind], end - begin)
+            begins[kind] = end = begin
         repeats, after = np.int32(0), own[1:]
         for i in range(len(after)):
             repeats += np.int32(own[i] == after[i])
