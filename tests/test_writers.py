@@ -58,6 +58,7 @@ CELLS = {
         pa.large_string(),
         st.text(st.characters(exclude_categories=["Cs"])).map(lambda text: f"{'长' * 30}{text}" * 3),
     ),
+    "quoted": (pa.string(), st.text('"\\\n\x01长a', min_size=25, max_size=70)),
     "coded": (pa.dictionary(pa.int16(), pa.string()), st.sampled_from(["claim", '"'])),
     "name": (pa.string(), st.sampled_from(["claim", '"', "\\", "\x1f", "行"])),
     "p": (pa.float32(), st.integers(0, 10_000).map(lambda parts: float(np.float32(parts / 10_000)))),

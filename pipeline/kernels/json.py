@@ -1,218 +1,259 @@
 """Columns to lines of JSON, without a Python object a cell.
 
-Every cell becomes a piece: a range of bytes in one buffer. Pieces are written column by column, and put together row by
-row at the end, so that a table of any schema takes a handful of passes over its bytes.
+Every cell is a number: one to be written, or which of some strings, or which piece of JSON that is written already. So
+rows of any schema are put together in one pass, and nearly every byte is written once, where it stays.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from pipeline.kernels.columns import SLACK, Bytes, Offsets, copy_bytes
+from pipeline.kernels.columns import Bytes, Offsets
 
-_QUOTE, _BACKSLASH, _COMMA, _ZERO, _MINUS = (ord(char) for char in '"\\,0-')
-_ONE = np.uint64(1)
-_CHUNK = np.uint64(64)
-"""Bytes of a string that are looked at together: most have nothing to escape."""
-_OPEN, _CLOSE = ord("["), ord("]")
-_LETTERS = np.zeros(32, dtype=np.uint8)
-_LETTERS[[8, 9, 10, 12, 13]] = [ord(letter) for letter in "btnfr"]
-_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
-
+INT, PIECE, STRING = range(3)
+"""What the cells of a column are."""
+NULL = np.int64(np.iinfo(np.int64).min)
+"""The cell of any column that is null."""
+BLOCK = 32
+"""Bytes that are looked at and copied together; a buffer has so many behind what is read or written."""
 DECIMALS = 4
 MAX_ESCAPE = 6
 """Characters that stand for a control character."""
 MAX_INT = 11
 """Characters of the longest 32-bit integer."""
 
+_QUOTE, _BACKSLASH, _MINUS, _OPEN, _CLOSE = (ord(char) for char in '"\\-[]')
+_LETTERS = np.zeros(32, dtype=np.uint8)
+_LETTERS[[8, 9, 10, 12, 13]] = [ord(letter) for letter in "btnfr"]
+_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+_NULL = np.frombuffer(b"null".ljust(BLOCK), dtype=np.uint8)
+_DIGITS = np.frombuffer("".join(f"{number:04}" for number in range(10_000)).encode() + bytes(BLOCK), dtype=np.uint8)
+_ZERO, _ONE, _TWO, _THREE, _FOUR, _FIVE = (np.uint64(number) for number in range(6))
+_MYRIAD, _BLOCK = np.uint64(10_000), np.uint64(BLOCK)
+_VECTOR = ir.VectorType(ir.IntType(8), BLOCK)
+
 
 class Pieces(NamedTuple):
-    """JSON of some cells.
+    """JSON of some cells, one behind the other.
 
     Parameters
     ----------
     data : ndarray of uint8
-    starts, ends : ndarray of int64, shape (n_cells,)
-        Where each cell's JSON stands in `data`; several cells may share one place.
+        With `BLOCK` behind the last.
+    bounds : ndarray of int64, shape (n + 1,)
     """
 
     data: Bytes
-    starts: Offsets
-    ends: Offsets
+    bounds: Offsets
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _count_special(text: Bytes, first: np.uint64, last: np.uint64) -> int:
-    """Count the bytes that JSON escapes."""
-    n = 0
-    for i in range(first, last):
-        n += (text[i] < 0x20) | (text[i] == _QUOTE) | (text[i] == _BACKSLASH)
-    return n
+def _block(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
+    """Get a pointer to a block of an array."""
+    begin = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(begin, [at]), _VECTOR.as_pointer())
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _copy_block(_typing: Any, target: Any, _at: Any, source: Any, _first: Any) -> Any:
+    """Copy a block at once; the compiler makes single bytes of a loop, for arrays may overlap."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to, at, source, first = arguments
+        block = builder.load(_block(context, builder, signature.args[2], source, first), align=1)
+        builder.store(block, _block(context, builder, signature.args[0], to, at), align=1)
+        return context.get_dummy_value()
+
+    return types.void(target, types.uint64, source, types.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _n_plain(_typing: Any, text: Any, _first: Any) -> Any:
+    """Count the bytes of a block before the first that JSON escapes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        block = builder.load(_block(context, builder, signature.args[0], *arguments), align=1)
+        found = builder.icmp_unsigned("<", block, ir.Constant(_VECTOR, [0x20] * BLOCK))
+        for byte in (_QUOTE, _BACKSLASH):
+            found = builder.or_(found, builder.icmp_unsigned("==", block, ir.Constant(_VECTOR, [byte] * BLOCK)))
+        bits = builder.bitcast(found, ir.IntType(BLOCK))  # the first byte is the lowest bit
+        return builder.zext(builder.cttz(bits, ir.Constant(ir.IntType(1), 0)), ir.IntType(64))
+
+    return types.uint64(text, types.uint64), generate
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _copy(target: Bytes, at: np.uint64, source: Bytes, first: np.uint64, last: np.uint64) -> np.uint64:
+    """Copy a range of bytes, by whole blocks; get where it ends in `target`."""
+    n_bytes = last - first
+    done = np.uint64(0)
+    while done < n_bytes:
+        _copy_block(target, at + done, source, first + done)
+        done += _BLOCK
+    return at + n_bytes
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _copy_piece(target: Bytes, at: np.uint64, data: Bytes, bounds: Offsets, row: int) -> np.uint64:
+    """Copy a piece; get where it ends in `target`."""
+    end: np.uint64 = _copy(target, at, data, np.uint64(bounds[row]), np.uint64(bounds[row + 1]))
+    return end
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _escape(data: Bytes, at: np.uint64, byte: int) -> np.uint64:
-    """Write a byte of a string, escaped if JSON wants it so; get where it ends."""
-    if byte >= 0x20 and byte != _QUOTE and byte != _BACKSLASH:
-        data[at] = byte
-        return at + _ONE
+    """Write a byte that JSON escapes; get where it ends."""
     data[at] = _BACKSLASH
     letter = byte if byte >= 0x20 else _LETTERS[byte]
     if letter:
         data[at + _ONE] = letter
-        return at + np.uint64(2)
+        return at + _TWO
     data[at + _ONE] = 0x75  # u
-    data[at + np.uint64(2)] = data[at + np.uint64(3)] = _ZERO
-    data[at + np.uint64(4)], data[at + np.uint64(5)] = _HEX[byte >> 4], _HEX[byte & 15]
+    data[at + _TWO] = data[at + _THREE] = 0x30  # 0
+    data[at + _FOUR], data[at + _FIVE] = _HEX[byte >> 4], _HEX[byte & 15]
     return at + np.uint64(MAX_ESCAPE)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def quote_strings(text: Bytes, offsets: Offsets) -> Pieces:
-    """Write strings, quoted and escaped as JSON.
-
-    Parameters
-    ----------
-    text : ndarray of uint8
-        UTF-8.
-    offsets : ndarray of int64, shape (n + 1,)
-    """
-    n = len(offsets) - 1
-    size = offsets[n] - offsets[0] + 2 * n
-    size += (MAX_ESCAPE - 1) * _count_special(text, np.uint64(offsets[0]), np.uint64(offsets[n]))
-    data = np.empty(size, dtype=np.uint8)
-    starts, ends = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-    at = np.uint64(0)
-    for k in range(n):
-        starts[k] = at
-        data[at] = _QUOTE
-        at += _ONE
-        end = np.uint64(offsets[k + 1])
-        for first in range(np.uint64(offsets[k]), end, _CHUNK):
-            last = min(first + _CHUNK, end)
-            if _count_special(text, first, last):
-                for i in range(first, last):
-                    at = _escape(data, at, text[i])
-                continue
-            for i in range(last - first):
-                data[at + i] = text[first + i]
-            at += last - first
-        data[at] = _QUOTE
-        at += _ONE
-        ends[k] = at
-    return Pieces(data, starts, ends)
+def count_special(text: Bytes, n_bytes: int) -> int:
+    """Count the bytes that JSON escapes among the first."""
+    n = 0
+    for i in range(n_bytes):
+        n += (text[i] < 0x20) | (text[i] == _QUOTE) | (text[i] == _BACKSLASH)
+    return n
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _write_int(data: Bytes, at: int, value: int) -> int:
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _write_string(data: Bytes, at: np.uint64, text: Bytes, bounds: Offsets, row: int) -> np.uint64:
+    """Write a string, quoted and escaped; get where it ends."""
+    first, last = np.uint64(bounds[row]), np.uint64(bounds[row + 1])
+    data[at] = _QUOTE
+    at += _ONE
+    while first < last:
+        n_plain = _n_plain(text, first)
+        _copy_block(data, at, text, first)
+        if n_plain < _BLOCK and n_plain < last - first:
+            at = _escape(data, at + n_plain, text[first + n_plain])
+            first += n_plain + _ONE
+        else:
+            at += min(_BLOCK, last - first)
+            first += _BLOCK
+    data[at] = _QUOTE
+    return at + _ONE
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _write_digits(data: Bytes, at: np.uint64, number: np.uint64, skip: np.uint64) -> np.uint64:
+    """Write a number of four digits, less some at its beginning; get where it ends."""
+    for i in range(_FOUR):
+        data[at + i] = _DIGITS[_FOUR * number + skip + i]
+    return at + _FOUR - skip
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _write_int(data: Bytes, at: np.uint64, value: int) -> np.uint64:
     """Write an integer; get where it ends."""
     if value < 0:
         data[at] = _MINUS
-        at += 1
-        value = -value
-    n_digits, rest = 1, value // 10
-    while rest:
-        n_digits, rest = n_digits + 1, rest // 10
-    for i in range(n_digits - 1, -1, -1):
-        data[at + i] = _ZERO + value % 10
-        value //= 10
-    return at + n_digits
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def write_ints(values: NDArray[np.int32]) -> Pieces:
-    """Write integers."""
-    data = np.empty(MAX_INT * len(values), dtype=np.uint8)
-    starts, ends = np.empty(len(values), dtype=np.int64), np.empty(len(values), dtype=np.int64)
-    at = 0
-    for k in range(len(values)):
-        starts[k] = at
-        at = _write_int(data, at, np.int64(values[k]))
-        ends[k] = at
-    return Pieces(data, starts, ends)
-
-
-@cache
-def decimals() -> Pieces:
-    """Write every number from 0 to 1 that has `DECIMALS` decimals, without zeros at the end, ascending."""
-    written = [f"{part / 10**DECIMALS:.{DECIMALS}f}".rstrip("0") for part in range(10**DECIMALS + 1)]
-    whole = [number + "0" if number.endswith(".") else number for number in written]
-    bounds = np.cumsum([0, *map(len, whole)], dtype=np.int64)
-    return Pieces(np.frombuffer("".join(whole).encode(), dtype=np.uint8), bounds[:-1], bounds[1:])
+        at += _ONE
+    rest, unit = np.uint64(abs(value)), _ONE
+    while rest >= unit * _MYRIAD:
+        unit *= _MYRIAD
+    first = rest if unit == _ONE else rest // unit
+    skip = _THREE - np.uint64(first > 9) - np.uint64(first > 99) - np.uint64(first > 999)
+    at = _write_digits(data, at, first, skip)
+    while unit > _ONE:
+        rest %= unit
+        unit //= _MYRIAD
+        at = _write_digits(data, at, rest // unit, _ZERO)
+    return at
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def nearest_decimals(values: NDArray[np.float32]) -> Offsets:
-    """Get which of `decimals` each number is, rounded; NaN is 0."""
+    """Get how many ten-thousandths each number is, rounded; NaN is 0, and what is below 0 one more than all."""
     rows = np.empty(len(values), dtype=np.int64)
     for k in range(len(values)):
         value = np.float64(values[k])
-        rows[k] = 0 if np.isnan(value) else np.int64(np.rint(value * 10.0**DECIMALS))
+        row = 0 if np.isnan(value) else np.int64(np.rint(value * 10.0**DECIMALS))
+        rows[k] = row if row >= 0 else 10**DECIMALS + 1
     return rows
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def join_lists(data: Bytes, starts: Offsets, ends: Offsets, offsets: Offsets) -> Pieces:
+def join_lists(data: Bytes, bounds: Offsets, offsets: Offsets) -> Pieces:
     """Write lists of cells that are written.
 
     Parameters
     ----------
-    data, starts, ends
-        As `Pieces` has them, with `SLACK` behind the data.
+    data, bounds
+        As `Pieces` has them; each piece with a comma behind it.
     offsets : ndarray of int64, shape (n + 1,)
         Which cells belong to each list.
     """
     n = len(offsets) - 1
-    size = 2 * n
-    for i in range(offsets[0], offsets[n]):
-        size += ends[i] - starts[i] + 1
-    joined = np.empty(size + SLACK, dtype=np.uint8)
-    firsts, lasts = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    joined = np.empty(bounds[offsets[n]] - bounds[offsets[0]] + 2 * n + BLOCK, dtype=np.uint8)
+    ends = np.zeros(n + 1, dtype=np.int64)
     at = np.uint64(0)
     for k in range(n):
-        firsts[k] = at
         joined[at] = _OPEN
-        at += _ONE
-        for i in range(offsets[k], offsets[k + 1]):
-            if i > offsets[k]:
-                joined[at] = _COMMA
-                at += _ONE
-            at = copy_bytes(joined, at, data, starts[i], ends[i])
+        at = _copy(joined, at + _ONE, data, np.uint64(bounds[offsets[k]]), np.uint64(bounds[offsets[k + 1]]))
+        at -= np.uint64(offsets[k + 1] > offsets[k])  # the last comma
         joined[at] = _CLOSE
         at += _ONE
-        lasts[k] = at
-    return Pieces(joined[:at], firsts, lasts)
+        ends[k + 1] = at
+    return Pieces(joined, ends)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def join_rows(data: Bytes, starts: Offsets, ends: Offsets, keys: Bytes, key_offsets: Offsets) -> Pieces:
-    """Write rows of cells that are written: key, cell, key, cell and so on, and a last key that closes the row.
+def join_rows(
+    joined: Bytes, kinds: Bytes, cells: Offsets, bases: Offsets, keys: Pieces, pieces: Pieces, strings: Pieces
+) -> Offsets:
+    """Write rows: key, cell, key, cell and so on, and a last key that closes the row.
 
     Parameters
     ----------
-    data : ndarray of uint8
-        With `SLACK` behind the cells.
-    starts, ends : ndarray of int64, shape (n_rows, n_columns)
-    keys : ndarray of uint8
-        With `SLACK` behind the last.
-    key_offsets : ndarray of int64, shape (n_columns + 2,)
+    joined : ndarray of uint8
+        Gets the rows; with `BLOCK` behind what they need.
+    kinds : ndarray of uint8, shape (n_columns,)
+        `INT`, `PIECE` or `STRING`.
+    cells : ndarray of int64, shape (n_columns, n_rows)
+    bases : ndarray of int64, shape (n_columns,)
+        Which bound among all is a column's first.
+    keys : Pieces
         What stands before each column, and at the end of the row.
+    pieces, strings : Pieces
+        What cells point to; strings are UTF-8, not quoted yet.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_rows + 1,)
+        Where each row begins.
     """
-    n, n_columns = starts.shape
-    size = n * (key_offsets[n_columns + 1] - key_offsets[0]) + np.sum(ends) - np.sum(starts)
-    joined = np.empty(size + SLACK, dtype=np.uint8)
-    firsts, lasts = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    key_data, key_bounds = keys
+    data, bounds = pieces
+    text, text_bounds = strings
+    n_columns, n = cells.shape
+    rows = np.zeros(n + 1, dtype=np.int64)
     at = np.uint64(0)
     for k in range(n):
-        firsts[k] = at
         for c in range(n_columns):
-            at = copy_bytes(joined, at, keys, key_offsets[c], key_offsets[c + 1])
-            at = copy_bytes(joined, at, data, starts[k, c], ends[k, c])
-        at = copy_bytes(joined, at, keys, key_offsets[n_columns], key_offsets[n_columns + 1])
-        lasts[k] = at
-    return Pieces(joined[:at], firsts, lasts)
+            at = _copy_piece(joined, at, key_data, key_bounds, c)
+            cell = cells[c, k]
+            kind = kinds[c]
+            if cell < 0 and (kind != INT or cell == NULL):
+                at = _copy(joined, at, _NULL, np.uint64(0), _FOUR)
+            elif kind == PIECE:
+                at = _copy_piece(joined, at, data, bounds, bases[c] + cell)
+            elif kind == INT:
+                at = _write_int(joined, at, cell)
+            else:
+                at = _write_string(joined, at, text, text_bounds, bases[c] + cell)
+        at = _copy_piece(joined, at, key_data, key_bounds, n_columns)
+        rows[k + 1] = at
+    return rows
