@@ -7,13 +7,14 @@ some 15 % of what a wrong decoding gives.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.doc import code_points
-from pipeline.kernels.chars import count_codes
+from pipeline.kernels.chars import COUNT_BITS, count_codes
 from pipeline.tables import HAN, N_CODE_POINTS, char_classes
 
 FREQUENT_HAN = (
@@ -40,16 +41,15 @@ FREQUENT_MARKS = "，。、；：？！“”‘’（）《》【】「」『�
 """Punctuation that only text in Chinese or Japanese has in such numbers."""
 
 ASCII, FREQUENT, RARE_HAN, LATIN, LOST, OTHER = range(6)
-"""What `kinds_of` tells apart."""
-
-N_KINDS = 6
+"""What `count_kinds` tells apart."""
 
 CP1252 = bytes(range(0x80, 0xA0)).decode("cp1252", "ignore")
 """What Windows shows for the bytes 80 to 9F, as far as it shows anything."""
 
 
 @cache
-def _kinds() -> NDArray[np.uint8]:
+def _shifts() -> NDArray[np.uint8]:
+    """Each character's kind, as `count_codes` wants it."""
     kinds = np.full(N_CODE_POINTS, OTHER, dtype=np.uint8)
     kinds[:0x80] = ASCII
     kinds[(char_classes() & HAN) > 0] = RARE_HAN
@@ -57,10 +57,10 @@ def _kinds() -> NDArray[np.uint8]:
     kinds[code_points(CP1252)] = LATIN
     kinds[code_points(FREQUENT_HAN + FREQUENT_MARKS)] = FREQUENT
     kinds[0xFFFD] = LOST
-    return kinds
+    return kinds * np.uint8(COUNT_BITS)
 
 
-def count_kinds(text: str) -> list[int]:
+def count_kinds(text: str) -> tuple[int, ...]:
     """Count a text's characters of each kind: ASCII, frequent in Chinese, other Hanzi, Latin-1, U+FFFD, others.
 
     Curly quotes, dashes and the ellipsis count as frequent in Chinese although Windows' Latin has them, too.
@@ -68,13 +68,15 @@ def count_kinds(text: str) -> list[int]:
     Examples
     --------
     >>> count_kinds("a中乂é\ufffdж")
-    [1, 1, 1, 1, 1, 1]
+    (1, 1, 1, 1, 1, 1)
     """
-    counts: list[int] = count_codes(code_points(text), _kinds(), N_KINDS).tolist()
+    # NumPy copies a text faster than it is encoded; without the length, an empty one would be a NUL
+    points = np.frombuffer(np.array(text), np.uint32, len(text))
+    counts: tuple[int, ...] = count_codes(points, _shifts())
     return counts
 
 
-def chinese_share(counts: list[int]) -> float:
+def chinese_share(counts: Sequence[int]) -> float:
     """Get the share of frequent characters among those beyond ASCII; 0 if there are none."""
     n_beyond = sum(counts) - counts[ASCII]
     return counts[FREQUENT] / n_beyond if n_beyond else 0.0

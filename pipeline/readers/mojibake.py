@@ -7,7 +7,7 @@ one, for a page may hold both; what is not in question stays as it is.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from pipeline.errors import InputRejectedError
@@ -141,11 +141,11 @@ def _name(text: str, reading: _Reading) -> str:
     return ", then ".join(steps)
 
 
-def _is_suspect(counts: list[int]) -> bool:
+def _is_suspect(counts: Sequence[int]) -> bool:
     return sum(counts) - counts[ASCII] >= MIN_EVIDENCE and chinese_share(counts) < MAX_SUSPECT
 
 
-def _plausibility(counts: list[int]) -> float:
+def _plausibility(counts: Sequence[int]) -> float:
     """Say how Chinese a text is of which some is lost; what is left decides, as long as it is most of it."""
     n_beyond = sum(counts) - counts[ASCII]
     share_lost = counts[LOST] / max(n_beyond, 1)
@@ -182,7 +182,7 @@ def _undo_line(line: str, reading: _Reading) -> tuple[str, int]:
     if line.isascii():
         return line, 0
     undone = _undo(line, reading)
-    before, after = count_kinds(line), count_kinds(undone)
+    before, after = list(count_kinds(line)), count_kinds(undone)
     if reading in _LATIN_READINGS:  # the dot of names stands in Latin-1, too
         n_dots = line.count("·")
         before[FREQUENT], before[LATIN] = before[FREQUENT] - n_dots, before[LATIN] + n_dots
@@ -195,7 +195,7 @@ def _undo_line(line: str, reading: _Reading) -> tuple[str, int]:
     return line, len(line) - before[ASCII] if is_beyond_repair else 0
 
 
-def _check_lost(text: str, counts: list[int]) -> None:
+def _check_lost(text: str, counts: Sequence[int]) -> None:
     """Set a text aside of which too little is left."""
     n_beyond = len(text) - counts[ASCII]
     if n_beyond < MIN_EVIDENCE or counts[LOST] + counts[RARE_HAN] <= MAX_LOST * n_beyond:
@@ -242,7 +242,7 @@ def undo_mojibake(text: str) -> Repaired:
     return Repaired(text, None, 0) if reading is None else _apply(text, counts, sample, reading)
 
 
-def _apply(text: str, counts: list[int], sample: str, reading: _Reading) -> Repaired:
+def _apply(text: str, counts: Sequence[int], sample: str, reading: _Reading) -> Repaired:
     name = _name(sample, reading)
     lines = [_undo_line(line, reading) for line in text.split("\n")]
     undone, n_lost = "\n".join(line for line, _ in lines), sum(n for _, n in lines)
