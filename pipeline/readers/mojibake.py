@@ -200,7 +200,9 @@ def _check_lost(text: str, counts: Sequence[int]) -> None:
     n_beyond = len(text) - counts[ASCII]
     if n_beyond < MIN_EVIDENCE or counts[LOST] + counts[RARE_HAN] <= MAX_LOST * n_beyond:
         return  # need not look for what is lost for good
-    n_lost = counts[LOST] + len(LOST_FOR_GOOD) * text.count(LOST_FOR_GOOD)
+    n_lost = counts[LOST]
+    if LOST_FOR_GOOD[0] in text:  # one character is found three times as fast
+        n_lost += len(LOST_FOR_GOOD) * text.count(LOST_FOR_GOOD)
     if n_lost > MAX_LOST * n_beyond:
         raise InputRejectedError(
             "mojibake", f"{n_lost} of {n_beyond} characters beyond ASCII were lost when it was decoded wrongly"
