@@ -101,10 +101,14 @@ def make_doc(doc_id: str, source: str, said: Mapping[str, Any], own: Mapping[str
     own : mapping
         What the reader itself knows: origin, encoding, blocks.
     """
-    meta = {name: str(said[name]) for name in _FIELDS if said.get(name) not in (None, "")}
-    if "mojibake" in own:
-        meta = {name: _repair_field(value) for name, value in meta.items()}
-    extra = {name: value for name, value in said.items() if name not in _FIELDS and value is not None}
+    meta: dict[str, str] = {}  # filled in loops: a comprehension is a call, until Python 3.12
+    extra: dict[str, Any] = {}
+    for name in _FIELDS:
+        if (value := said.get(name)) not in (None, ""):
+            meta[name] = _repair_field(str(value)) if "mojibake" in own else str(value)
+    for name, value in said.items():
+        if name not in _FIELDS and value is not None:
+            extra[name] = value
     if "publisher" not in meta and "url" in meta and (domain := registered_domain(meta["url"])):
         meta["publisher"] = domain
     return Doc.from_text(source, doc_id, **meta, **own, extra=extra)

@@ -34,7 +34,7 @@ def row_doc(row: dict[str, Any], doc_id: str, own: dict[str, Any]) -> Doc:
     Parameters
     ----------
     row : dict
-        With ``text`` or ``html``; the fields of the record by name; anything else.
+        With ``text`` or ``html``; the fields of the record by name; anything else. It is used up.
     doc_id : str
         The document's id if the row has none.
     own : dict
@@ -45,18 +45,17 @@ def row_doc(row: dict[str, Any], doc_id: str, own: dict[str, Any]) -> Doc:
     InputRejectedError
         With the document's id.
     """
-    if row.get("id") not in (None, ""):
-        doc_id = str(row["id"])
+    own_id, text, html = row.pop("id", None), row.pop("text", None), row.pop("html", None)
+    if own_id not in (None, ""):
+        doc_id = str(own_id)
     url = row.get("url")
     if isinstance(url, str) and url:
         own["origin"] = url
-    text, html = row.get("text"), row.get("html")
-    said = {name: value for name, value in row.items() if name not in ("id", "text", "html")}
     try:
         if isinstance(text, str) and text:
-            return make_doc(doc_id, repair(text, own), said, own)
+            return make_doc(doc_id, repair(text, own), row, own)
         if isinstance(html, str) and html:
-            return make_html_doc(doc_id, html, said, own)
+            return make_html_doc(doc_id, html, row, own)
         raise _no_text(text, html)
     except InputRejectedError as error:
         raise InputRejectedError(error.code, error.reason, doc_id=doc_id) from error
@@ -103,9 +102,12 @@ def _skip_line(lines: IO[bytes]) -> int:
     return n_bytes
 
 
+_UTF8 = Decoded("", "utf-8", 0)
+
+
 def _parse_row(line: bytes) -> tuple[Any, Decoded]:
     try:
-        return orjson.loads(line), Decoded("", "utf-8", 0)
+        return orjson.loads(line), _UTF8
     except orjson.JSONDecodeError as error:
         problem = error
     decoded = decode(line)
