@@ -150,7 +150,7 @@ def _column(array: pa.Array) -> _Column:
 def _decimals() -> Pieces:
     """Write every number from 0 to 1 that has `DECIMALS` decimals, ascending, and null."""
     numbers = [part / 10**DECIMALS for part in range(10**DECIMALS + 1)]
-    return _pieces([orjson.dumps(number) for number in [*numbers, None]])
+    return _pieces(orjson.dumps([*numbers, None])[1:-1].split(b","))
 
 
 def _fill(array: pa.Array, null: int | np.int64) -> NDArray[Any]:
