@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.doc import Coded, Doc, code_points
+from pipeline.errors import AlignmentError
 from pipeline.kernels.chars import to_text
 
 Bounds = NDArray[np.int64]
@@ -122,8 +123,8 @@ class Batch(Sequence[Doc]):
     def __init__(
         self, docs: Sequence[Doc], metas: Sequence[Meta] | None = None, layers: Mapping[str, Layer] | None = None
     ) -> None:
-        self.docs = docs
-        self.metas = [doc.meta for doc in docs] if metas is None else metas
+        self.docs = list(docs)
+        self.metas = [doc.meta for doc in docs] if metas is None else list(metas)
         self._layers = layers or {}
         self._collected: dict[str, Layer | None] = {}
 
@@ -162,7 +163,7 @@ class Batch(Sequence[Doc]):
     def __getitem__(self, item: slice) -> Batch: ...
 
     def __getitem__(self, item: int | slice) -> Doc | Batch:
-        if isinstance(item, int):
+        if not isinstance(item, slice):
             return self._make(range(len(self))[item])
         first, last, step = item.indices(len(self))
         if step != 1:
@@ -189,6 +190,23 @@ class Batch(Sequence[Doc]):
         return self._layers.get(name) or self._collected[name]
 
     @property
+    def sents(self) -> Layer:
+        """The sentences.
+
+        Raises
+        ------
+        AlignmentError
+            If a document has none.
+        """
+        layer = self.layer("sents")
+        if layer is not None:
+            return layer
+        for doc in self.docs:
+            if doc.sents is None:
+                raise AlignmentError(f"document {doc.id!r} has no sentences; run the clean stage first")
+        return Layer(np.zeros((0, 2), dtype=np.int32), np.zeros(1, dtype=np.int64))
+
+    @property
     def text(self) -> Layer:
         """The code points of the texts, with a newline behind each."""
         return self._points("text")
@@ -209,10 +227,7 @@ class Batch(Sequence[Doc]):
         """The text of one document."""
         return to_text(self.text.of(d)[:-1])
 
-    def spans(self, name: str) -> Layer | None:
-        """Get a layer of spans with offsets that count from the start of the first text."""
-        layer = self.layer(name)
-        if layer is None:
-            return None
+    def join_spans(self, layer: Layer) -> Layer:
+        """Get spans whose offsets count from the start of the first text."""
         shifts = np.repeat(self.text.bounds[:-1], np.diff(layer.bounds))[:, None]
         return Layer(np.add(layer.values, shifts, dtype=np.int32), layer.bounds)

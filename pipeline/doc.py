@@ -43,9 +43,7 @@ def code_points(text: str) -> NDArray[np.uint32]:
     [20013, 97]
     """
     # NumPy copies a text faster than it is encoded; without the length, an empty one would be a NUL
-    points = np.frombuffer(np.array(text), np.uint32, len(text))
-    points.flags.writeable = False
-    return points
+    return np.frombuffer(np.array(text), np.uint32, len(text))
 
 
 class Span(NamedTuple):

@@ -43,11 +43,12 @@ class Pipeline:
         for batch in batches(_as_doc(text, i) for i, text in enumerate(texts)):
             yield from self.annotate(batch)
 
-    def annotate(self, docs: Sequence[Doc]) -> Sequence[Doc]:
+    def annotate(self, docs: Iterable[Doc]) -> list[Doc]:
         """Annotate one batch."""
+        annotated: Sequence[Doc] = list(docs)
         for stage in self.stages.values():
-            docs = stage(docs)
-        return docs
+            annotated = stage(annotated)
+        return list(annotated)
 
     def annotate_each(self, docs: Sequence[Doc], reject: Callable[[Doc, InputRejectedError], None]) -> Sequence[Doc]:
         """Annotate a batch, setting aside what fails.

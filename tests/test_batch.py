@@ -77,6 +77,14 @@ def test_what_is_added_is_what_documents_have(made: list[Doc], data: st.DataObje
     assert_same(Batch.join([Batch.of(made[:at]), batch[at:]]), [*made[:at], *expected[at:]])
 
 
+def test_a_batch_keeps_its_documents() -> None:
+    given_list = [Doc.from_text("甲", "a"), Doc.from_text("乙", "b")]
+    batch = Batch.of(given_list)
+    given_list.reverse()
+    assert [doc.id for doc in batch] == ["a", "b"]
+    assert batch[np.int64(1)].id == "b"
+
+
 @given(docs(max_size=5))
 def test_layers_are_those_of_all_documents(made: list[Doc]) -> None:
     batch = Batch.of(made)
@@ -84,12 +92,11 @@ def test_layers_are_those_of_all_documents(made: list[Doc]) -> None:
         layer = batch.layer(name)
         if not made or any(doc.sents is None for doc in made):
             assert layer is None
-            assert batch.spans("sents") is None
             return
         assert [layer.of(d).tolist() for d in range(len(made))] == [getattr(doc, name).tolist() for doc in made]
     joined = "".join(doc.text + "\n" for doc in made)
     texts = [text for doc in made for text in doc.sentence_texts()]
-    assert [joined[start:end] for start, end in batch.spans("sents").values.tolist()] == texts
+    assert [joined[start:end] for start, end in batch.join_spans(batch.sents).values.tolist()] == texts
     assert [batch.text_of(d) for d in range(len(made))] == [doc.text for doc in made]
 
 

@@ -18,7 +18,7 @@ from pipeline.clean.convert import convert, load_conversion
 from pipeline.doc import Doc, code_points
 from pipeline.errors import ConfigError
 from pipeline.kernels.chars import cut_sentences, to_text
-from pipeline.tables import INVISIBLE, char_classes
+from pipeline.tables import CLOSER, HAN, INVISIBLE, LATIN, MARK, PART_LEFT, PART_RIGHT, TWIN, char_classes
 from pipeline.writers.columns import source_spans
 
 PIECES = (
@@ -294,3 +294,9 @@ def test_offsets_of_an_edited_text_point_into_the_source() -> None:
     doc = Doc.from_text("甲&amp;乙。　　丙。")
     doc = cleaned(doc.source)
     assert [doc.source[start:end] for start, end in source_spans([doc]).tolist()] == ["甲&amp;乙。", "丙。"]
+
+
+def test_the_survey_may_shift_classes_into_each_other() -> None:
+    assert (PART_RIGHT, LATIN, HAN) == (PART_LEFT << 1, CLOSER << 5, INVISIBLE << 4)
+    classes = clean_classes()
+    assert not (classes[(classes & HAN) > 0] & (MARK | CLOSER | TWIN)).any()

@@ -85,6 +85,12 @@ def test_masked_characters_are_hidden_and_the_spans_stay() -> None:
     assert (row["start"], row["end"]) == (annotated_rows("mark")["start"], annotated_rows("mark")["end"])
 
 
+def test_what_is_masked_does_not_hang_on_other_documents() -> None:
+    (masked,) = mark_private([cleaned("请致电 13800138000 找老王。")], "mask")
+    first, second = make_tables([masked, cleaned("没有找过。")]).sentences.to_pylist()
+    assert (first["text"], second["text"]) == ("请致电 *********** 找老王。", "没有找过。")
+
+
 def test_a_document_without_hits_has_an_empty_list() -> None:
     assert make_tables(mark_private([cleaned("没有号码。")], "mark")).sentences.to_pylist()[0]["pii"] == []
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.doc import KINDS, LABELS, ROLES, Coded, Doc, code_points
-from pipeline.errors import InputRejectedError
+from pipeline.errors import AlignmentError, InputRejectedError
 from pipeline.interchange import doc_from_json, doc_to_json
 from pipeline.kernels.columns import string_column, to_utf8
 from pipeline.writers import ShardWriter
@@ -125,6 +125,17 @@ def test_one_schema_whatever_was_run(tmp_path: Path) -> None:
     assert {name for name in row if row[name] is None} == set(SENTENCES.names[5:])
     (document,) = pq.read_table(tmp_path / "d-clean").to_pylist()
     assert (document["n_claims"], document["text"]) == (None, "只有清洗。")
+
+
+def test_a_document_without_sentences_is_refused() -> None:
+    with pytest.raises(AlignmentError, match="'raw' has no sentences"):
+        make_tables([annotated(), Doc.from_text("没有句子", "raw")])
+
+
+@pytest.mark.parametrize("value", [1.1, 1e9, -0.1, float("inf")])
+def test_what_is_no_probability_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        to_json_lines(pa.table({"p": pa.array([0.5, value, None], pa.float32())}))
 
 
 def test_no_documents_make_empty_tables() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.batch import Batch, Layer
+from pipeline.batch import Batch
 from pipeline.classify.blocks import BlockTable, make_blocks
 from pipeline.doc import Doc, FloatArray, IntArray
 from pipeline.errors import AlignmentError
@@ -106,12 +106,7 @@ def make_table(docs: Sequence[Doc]) -> Table:
         If a document has no `sents` layer or an empty sentence.
     """
     batch = Batch.of(docs)
-    text, sents = batch.text, batch.spans("sents")
-    if sents is None:
-        name = next((doc.id for doc in docs if doc.sents is None), None)
-        if name is not None:
-            raise AlignmentError(f"document {name!r} has no sentences; run the clean stage before classify")
-        sents = Layer(np.zeros((0, 2), dtype=np.int32), text.bounds)
+    text, sents = batch.text, batch.join_spans(batch.sents)
     if (sents.values[:, 1] <= sents.values[:, 0]).any():
         raise AlignmentError("a sentence is empty; sentences are half-open and hold at least one character")
     lines, line_bounds, sent_line = _lines_of(text.values, sents.values, sents.bounds)

@@ -23,6 +23,9 @@ NULL = np.int64(np.iinfo(np.int64).min)
 BLOCK = 32
 """Bytes that are looked at and copied together; a buffer has so many behind what is read or written."""
 DECIMALS = 4
+N_PARTS = 10**DECIMALS
+NO_NUMBER = -1
+"""Stands among probabilities for null."""
 MAX_ESCAPE = 6
 """Characters that stand for a control character."""
 MAX_INT = 11
@@ -176,12 +179,16 @@ def _write_int(data: Bytes, at: np.uint64, value: int) -> np.uint64:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def nearest_decimals(values: NDArray[np.float32]) -> Offsets:
-    """Get how many ten-thousandths each number is, rounded; NaN is 0, and what is below 0 one more than all."""
+    """Get how many ten-thousandths each probability is, rounded; `NO_NUMBER` is `N_PARTS` + 1, NaN is 0."""
     rows = np.empty(len(values), dtype=np.int64)
     for k in range(len(values)):
         value = np.float64(values[k])
-        row = 0 if np.isnan(value) else np.int64(np.rint(value * 10.0**DECIMALS))
-        rows[k] = row if row >= 0 else 10**DECIMALS + 1
+        row = 0 if np.isnan(value) else np.int64(np.rint(value * N_PARTS))
+        if value == NO_NUMBER:
+            row = N_PARTS + 1
+        elif not 0 <= row <= N_PARTS:
+            raise ValueError("a probability is not between 0 and 1")
+        rows[k] = row
     return rows
 
 

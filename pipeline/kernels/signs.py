@@ -78,11 +78,13 @@ def _find_signs(points: CodePoints, kinds: Kinds) -> NDArray[np.int64]:
     is_sign = np.empty(n, dtype=np.uint8)
     for i in range(n):  # apart from what follows: many to a register
         kind, before = own[i], one[i]
-        # PART_RIGHT >> 1 is PART_LEFT, and LATIN >> 5 is CLOSER
-        is_rare = kind & TWIN | before & kind & MARK | before & PART_LEFT & kind >> 1 | before >> 5 & kind & CLOSER
+        is_repeated = before & kind & MARK
+        is_parted = before & PART_LEFT & (kind >> 1)  # PART_RIGHT is PART_LEFT << 1
+        closes_word = kind & CLOSER & (before >> 5)  # LATIN is CLOSER << 5
         # a Han character, something invisible, another, and no word before; HAN is INVISIBLE << 4
-        is_apart = kind & two[i] & ~three[i] & before << 4 & HAN
-        is_sign[i] = ((is_rare | is_apart) != 0) | (points[i] == _NEWLINE) | (points[i] == _AMPERSAND)
+        is_apart = kind & two[i] & ~three[i] & (before << 4) & HAN
+        is_damage = (kind & TWIN) | is_repeated | is_parted | closes_word | is_apart
+        is_sign[i] = (is_damage != 0) | (points[i] == _NEWLINE) | (points[i] == _AMPERSAND)
     found = np.empty(n + 1, dtype=np.int64)
     count, here = np.uint64(0), np.int64(0)
     for i in range(n):  # without a branch: where a sign stands can't be foreseen
@@ -131,7 +133,7 @@ def survey(  # noqa: PLR0912 - one look at each place, whatever it is a sign of
             open_lines[width] += not before & (END | CLOSER)
             lines[width] += 1
             line_start = i + (place & _WIDE) + 1
-        elif kind & HAN and before & INVISIBLE:
+        elif kind & HAN and before & INVISIBLE:  # no Han character is a mark, a closer or a twin
             if points[i - 1] == _SPACE and not signs & SPACED and _ends_spaced(points, i, own):
                 signs |= SPACED
         elif kind & MARK:

@@ -26,7 +26,7 @@ from pipeline.training.labelled import Page
 from pipeline.weights import checksum
 
 Figures = dict[str, Any]
-Annotate = Callable[[Sequence[Doc]], list[Doc]]
+Annotate = Callable[[Sequence[Doc]], Sequence[Doc]]
 
 CONFIDENT_SHARE = 0.8
 N_BINS = 10

@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 
 from pipeline.batch import Batch, Layer
-from pipeline.doc import LABELS, ROLES, Doc, IntArray
+from pipeline.doc import LABELS, ROLES, Doc, IntArray, no_edits
 from pipeline.kernels.chars import CodePoints
 from pipeline.kernels.columns import Bytes, Offsets, join_bodies, string_column, to_utf8, visible_spans
 from pipeline.tables import char_classes
@@ -91,22 +91,17 @@ def source_spans(docs: Sequence[Doc]) -> IntArray:
         Half-open code points of each `Doc.source`, document after document.
     """
     batch = Batch.of(docs)
-    sents, edits = batch.layer("sents"), batch.layer("edits")
-    if sents is None or edits is None:
-        return _NO_SPANS
+    edits = batch.layer("edits") or Layer(no_edits(), batch.source.bounds)
     spans: IntArray = visible_spans(
         batch.source.values,
         batch.source.bounds,
-        sents.values,
-        sents.bounds,
+        batch.sents.values,
+        batch.sents.bounds,
         edits.values,
         edits.bounds,
         char_classes(),
     )
     return spans
-
-
-_NO_SPANS = np.zeros((0, 2), dtype=np.int32)
 
 
 @dataclass(frozen=True)
@@ -146,13 +141,13 @@ class _Joined:
 
 def _join(batch: Batch) -> _Joined:
     points = batch.text.values
-    private = batch.spans("pii")
-    if private is not None and any(meta.get("mask") for meta in batch.metas):
+    hidden = {d: batch[d].pii for d, meta in enumerate(batch.metas) if meta.get("mask")}
+    if hidden:
         points = points.copy()
-        for d, meta in enumerate(batch.metas):
-            for start, end in private.of(d).tolist() if meta.get("mask") else ():
-                points[start:end] = ord("*")
-    sents = batch.spans("sents") or Layer(_NO_SPANS, np.zeros(len(batch) + 1, dtype=np.int64))
+    for d, spans in hidden.items():
+        for start, end in () if spans is None else (spans + batch.text.bounds[d]).tolist():
+            points[start:end] = ord("*")
+    sents = batch.join_spans(batch.sents)
     return _Joined(points, sents.values, sents.bounds, *to_utf8(points, sents.values))
 
 
@@ -284,27 +279,27 @@ def _evidence_columns(metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _token_columns(batch: Batch, joined: _Joined) -> dict[str, Any]:
-    words = batch.spans("tokens")
+    words = batch.layer("tokens")
     if words is None:
         return {}
-    tokens, sents = words.values, joined.sents
+    tokens, sents = batch.join_spans(words).values, joined.sents
     columns = {"tokens": _lists(string_column(*to_utf8(joined.points, tokens)), sents, tokens[:, 0])}
     for name in ("upos", "xpos"):
         column = _names_column(batch.layer(name))
         if column is not None:
             columns[name] = _lists(column, sents, tokens[:, 0])
-    labels, ents = _names_column(batch.layer("ent_labels")), batch.spans("ents")
+    labels, ents = _names_column(batch.layer("ent_labels")), batch.layer("ents")
     if labels is not None and ents is not None:
-        columns["ents"] = _entity_lists(ents.values, labels, tokens, sents)
+        columns["ents"] = _entity_lists(batch.join_spans(ents).values, labels, tokens, sents)
     return columns
 
 
 def _private_lists(batch: Batch, joined: _Joined) -> pa.Array | None:
     """Get the private spans of every sentence, as code points of its text."""
-    types, private = _names_column(batch.layer("pii_types")), batch.spans("pii")
+    types, private = _names_column(batch.layer("pii_types")), batch.layer("pii")
     if types is None or private is None:
         return None
-    spans, sents = private.values, joined.sents
+    spans, sents = batch.join_spans(private).values, joined.sents
     sent_starts = sents[np.searchsorted(sents[:, 0], spans[:, 0], side="right") - 1, 0] if len(sents) else spans[:, 0]
     local = spans - sent_starts[:, None]
     fields = [pa.array(np.ascontiguousarray(local[:, 0])), pa.array(np.ascontiguousarray(local[:, 1])), types]

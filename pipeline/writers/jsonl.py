@@ -17,6 +17,8 @@ from pipeline.kernels.json import (
     INT,
     MAX_ESCAPE,
     MAX_INT,
+    N_PARTS,
+    NO_NUMBER,
     NULL,
     PIECE,
     STRING,
@@ -114,19 +116,19 @@ def _concatenate(parts: Sequence[Pieces]) -> Pieces:
         shifts = np.cumsum([0, *map(len, texts[:-1])])
         bounds = np.concatenate([part.bounds + shift for part, shift in zip(parts, shifts, strict=True)])
     data, bounds = data[:], bounds[:]
-    data.flags.writeable = bounds.flags.writeable = False  # as some are: kernels are compiled once more for others
+    data.flags.writeable = bounds.flags.writeable = False  # Arrow's are; and kernels are compiled for one sort alone
     return Pieces(data, bounds)
 
 
 def _column(array: pa.Array) -> _Column:
     """Get a column's cells."""
     n = len(array)
-    if array.null_count == n:
+    if array.null_count == n:  # of whatever type: nothing to point to
         return _Column(INT, np.full(n, NULL), MAX_INT * n)
     if pa.types.is_int32(array.type):
         return _Column(INT, _fill(array, NULL), MAX_INT * n)
     if pa.types.is_float32(array.type):
-        return _Column(PIECE, nearest_decimals(_fill(array, -1)), (DECIMALS + 2) * n, _decimals())
+        return _Column(PIECE, nearest_decimals(_fill(array, NO_NUMBER)), (DECIMALS + 2) * n, _decimals())
     if pa.types.is_dictionary(array.type):
         names = array.dictionary.to_pylist()
         pieces = _pieces([orjson.dumps(name) for name in [*names, None]])
@@ -148,8 +150,8 @@ def _column(array: pa.Array) -> _Column:
 
 @cache
 def _decimals() -> Pieces:
-    """Write every number from 0 to 1 that has `DECIMALS` decimals, ascending, and null."""
-    numbers = [part / 10**DECIMALS for part in range(10**DECIMALS + 1)]
+    """Write every number from 0 to 1 that has `DECIMALS` decimals, ascending, and null; see `nearest_decimals`."""
+    numbers = [part / N_PARTS for part in range(N_PARTS + 1)]
     return _pieces(orjson.dumps([*numbers, None])[1:-1].split(b","))
 
 
