@@ -51,8 +51,7 @@ def _read_dictionary(entries: Mapping[str, str]) -> PhraseTable:
     for key in sorted(phrases, key=len, reverse=True):
         by_first[key[0]] = (*by_first.get(key[0], ()), key)
     openings = np.zeros(_N_OPENINGS, dtype=np.bool_)
-    for key in phrases:
-        openings[_hash_pairs(code_points(key[:2]))] = True
+    openings[_hash_pairs(code_points("".join([key[:2] for key in phrases])))[::2]] = True
     chars = np.arange(N_CODE_POINTS, dtype=np.uint32)
     single = {ord(key): ord(value) for key, value in first_choice.items() if len(key) == 1}
     chars[list(single)] = list(single.values())

@@ -23,23 +23,16 @@ _TONES = {ord(accent): None for accent in "\u0300\u0301\u0304\u030c"}
 
 
 @cache
-def _readings() -> Mapping[str, frozenset[str]]:
-    """Get the syllables of each common character, without tones, for both scripts."""
-    readings: dict[str, set[str]] = {}
-    for syllable, chars in read_rows("pinyin.tsv"):
-        for char in chars:
-            readings.setdefault(char, set()).add(syllable)
-    simplified = load_conversion("t2s")[-1][-1].chars
-    for point in range(0x4E00, 0xA000):
-        if chr(simplified[point]) in readings:
-            readings.setdefault(chr(point), set()).update(readings[chr(simplified[point])])
-    return {char: frozenset(syllables) for char, syllables in readings.items()}
+def _chars_read_so() -> Mapping[str, str]:
+    """Get the common characters, simplified ones, by their syllables without tones."""
+    return dict(read_rows("pinyin.tsv"))
 
 
 def _is_reading(char: str, syllable: str) -> bool:
-    """Tell whether a syllable, with or without its tone, is how a common character is read."""
+    """Tell whether a syllable, with or without its tone, is how a common character of either script is read."""
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFD", syllable).translate(_TONES))
-    return plain in _readings().get(char, ())
+    chars = _chars_read_so().get(plain, "")
+    return char in chars or chr(load_conversion("t2s")[-1][-1].chars[ord(char)]) in chars
 
 
 def drop_pinyin(text: str) -> Iterator[Edit]:
