@@ -12,8 +12,8 @@ from pipeline.doc import Doc
 from pipeline.errors import ConfigError, InputRejectedError
 from pipeline.stage import STAGES, Stage, check_order
 
-MAX_BATCH_CHARS = 500_000
-MAX_BATCH_DOCS = 256
+MAX_BATCH_CHARS = 1_000_000
+MAX_BATCH_DOCS = 512
 
 
 class Pipeline:
