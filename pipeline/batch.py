@@ -13,7 +13,7 @@ from typing import Any, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.doc import Coded, Doc, code_points
+from pipeline.doc import Coded, Doc, IntArray, code_points
 from pipeline.errors import AlignmentError
 from pipeline.kernels.chars import to_text
 
@@ -22,6 +22,8 @@ Meta = Mapping[str, Any]
 
 _STRINGS = {"text": "\n", "source": ""}
 """What is a string in a document, and code points in a batch; with what stands behind each."""
+
+_MADE_BY = {"sents": ("sentences", "clean"), "tokens": ("words", "segment")}
 
 
 def bounds_of(lengths: Sequence[int] | NDArray[Any]) -> Bounds:
@@ -189,21 +191,21 @@ class Batch(Sequence[Doc]):
             self._collected[name] = _collect(self.docs, name)
         return self._layers.get(name) or self._collected[name]
 
-    @property
-    def sents(self) -> Layer:
-        """The sentences.
+    def spans(self, name: str) -> Layer:
+        """Get the layer ``sents`` or ``tokens``.
 
         Raises
         ------
         AlignmentError
-            If a document has none.
+            If a document does not have it.
         """
-        layer = self.layer("sents")
+        layer = self.layer(name)
         if layer is not None:
             return layer
         for doc in self.docs:
-            if doc.sents is None:
-                raise AlignmentError(f"document {doc.id!r} has no sentences; run the clean stage first")
+            if getattr(doc, name) is None:
+                what, stage = _MADE_BY[name]
+                raise AlignmentError(f"document {doc.id!r} has no {what}; run the {stage} stage first")
         return Layer(np.zeros((0, 2), dtype=np.int32), np.zeros(1, dtype=np.int64))
 
     @property
@@ -231,3 +233,9 @@ class Batch(Sequence[Doc]):
         """Get spans whose offsets count from the start of the first text."""
         shifts = np.repeat(self.text.bounds[:-1], np.diff(layer.bounds))[:, None]
         return Layer(np.add(layer.values, shifts, dtype=np.int32), layer.bounds)
+
+    def split_spans(self, spans: IntArray) -> Layer:
+        """Get a layer of spans whose offsets count from the start of the first text: the inverse of `join_spans`."""
+        bounds = np.searchsorted(spans[:, 0], self.text.bounds).astype(np.int64)
+        shifts = np.repeat(self.text.bounds[:-1], np.diff(bounds))[:, None]
+        return Layer(np.subtract(spans, shifts, dtype=np.int32), bounds)

@@ -35,7 +35,7 @@ KINDS = (
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
-    """Get a text as an array of its code points, shape (n_chars,); lone surrogates pass.
+    """Get a text, of less than 2 ** 29 characters, as an array of its code points, (n_chars,); lone surrogates pass.
 
     Examples
     --------

@@ -335,7 +335,7 @@ class PrivacyConfig:
 def mark_private(docs: Sequence[Doc], mode: str) -> Batch:
     """Get documents with their private spans; in mode ``mask`` the writer is told to hide them."""
     batch = Batch.of(docs)
-    text, sents, metas = batch.text, batch.sents, list(batch.metas)
+    text, sents, metas = batch.text, batch.spans("sents"), list(batch.metas)
     rows, bounds = (array.tolist() for array in find_runs(text.values, text.bounds, _shapes(), MIN_DIGITS, MIN_ID))
     spans: list[tuple[int, int]] = []
     types: list[str] = []

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.batch import Batch, Layer
 from pipeline.doc import Doc, IntArray, code_points
 from pipeline.errors import ConfigError, ModelError
 from pipeline.kernels import decode
@@ -153,46 +153,6 @@ def load_segmenter(folder: Path) -> decode.Tables:
     return decode.Tables(**arrays)
 
 
-def lay_out(docs: Sequence[Doc]) -> tuple[decode.Codes, IntArray, NDArray[np.int64]]:
-    """Get a batch as the kernels want it.
-
-    Returns
-    -------
-    codes : ndarray of uint32
-        The code points of all texts, one after the other.
-    sents : ndarray of int32, shape (n_sents, 2)
-        The sentences of all documents, as offsets into `codes`.
-    begins : ndarray of int64, shape (n_docs + 1,)
-        Where each document begins in `codes`.
-
-    Raises
-    ------
-    ConfigError
-        If a document has no sentences layer.
-    """
-    begins = np.concatenate([[0], np.cumsum([len(doc.text) for doc in docs], dtype=np.int64)])
-    parts = [np.zeros((0, 2), np.int64)]
-    for doc, begin in zip(docs, begins[:-1].tolist(), strict=True):
-        if doc.sents is None:
-            raise ConfigError(f"document {doc.id!r} has no sentences; run the clean stage before this one")
-        parts.append(doc.sents.astype(np.int64) + begin)
-    codes = decode.to_codes("".join(doc.text for doc in docs))
-    return codes, np.concatenate(parts).astype(np.int32), begins
-
-
-def split_rows(rows: IntArray, begins: NDArray[np.int64]) -> list[IntArray]:
-    """Give each document its rows of offsets, counted from its own beginning.
-
-    Examples
-    --------
-    >>> [part.tolist() for part in split_rows(np.array([[0, 2], [5, 7]], np.int32), np.array([0, 4, 4, 9]))]
-    [[[0, 2]], [], [[1, 3]]]
-    """
-    cuts = np.searchsorted(rows[:, 0], begins)
-    pairs = zip(cuts, cuts[1:], begins[:-1], strict=False)
-    return [(rows[low:high] - begin).astype(np.int32) for low, high, begin in pairs]
-
-
 @stage("segment", requires=["sents"], assigns=["tokens"])
 def make_segment(config: SegmentConfig) -> Stage:
     """Get the stage that finds words."""
@@ -201,21 +161,24 @@ def make_segment(config: SegmentConfig) -> Stage:
     if config.user_words is not None:
         finders.append(load_user_words(config.user_words).find)
 
-    def segment(docs: Sequence[Doc]) -> list[Doc]:
-        codes, sents, begins = lay_out(docs)
+    def segment(docs: Sequence[Doc]) -> Batch:
+        batch = Batch.of(docs)
+        codes, sents = batch.text.values, batch.join_spans(batch.spans("sents")).values
         words = decode.decode(codes, sents, tables)
         if config.whole:
             words = decode.join_letters(codes, words, sents)
-        return [
-            doc.extend(tokens=_with_spans(doc, tokens))
-            for doc, tokens in zip(docs, split_rows(words, begins), strict=True)
-        ]
+        tokens = batch.split_spans(words)
+        return batch.extend(tokens=tokens.replace(_cut_out(batch, tokens)))
 
-    def _with_spans(doc: Doc, tokens: IntArray) -> IntArray:
-        for find in finders:
-            spans = find(doc.text)
-            if spans and doc.sents is not None:
-                tokens = cut_out(spans, doc.text, tokens, doc.sents)
-        return tokens
+    def _cut_out(batch: Batch, tokens: Layer) -> dict[int, IntArray]:
+        """Get the words of the documents in which something is kept whole."""
+        sents = batch.spans("sents")
+        changed: dict[int, IntArray] = {}
+        for d in range(len(batch) if finders else 0):
+            text = batch.text_of(d)
+            for find in finders:
+                if spans := find(text):
+                    changed[d] = cut_out(spans, text, changed.get(d, tokens.of(d)), sents.of(d))
+        return changed
 
     return segment

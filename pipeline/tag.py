@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.doc import Coded, Doc, IntArray
-from pipeline.errors import ConfigError, ModelError
-from pipeline.kernels import decode
+from pipeline.batch import Batch, Layer
+from pipeline.doc import Coded, Doc
+from pipeline.errors import ModelError
 from pipeline.kernels.decode_tags import Decoder
 from pipeline.kernels.features import Lexicon
 from pipeline.kernels.tag_plan import Tables
@@ -84,57 +83,26 @@ def make_tagger(decoder: Decoder, tags: Sequence[Sequence[str]], labels: Sequenc
     return Tagger(decoder, upos, xpos, tuple(labels), upos_of, xpos_of)
 
 
-def lay_out(docs: Sequence[Doc]) -> tuple[decode.Codes, IntArray, IntArray, list[int], list[int]]:
-    """Get a batch as the kernel wants it.
-
-    Returns
-    -------
-    codes : ndarray of uint32
-        The code points of all texts, one after the other.
-    tokens : ndarray of int32, shape (n_tokens, 2)
-        The words of all documents, as offsets into `codes`.
-    sents : ndarray of int32, shape (n_sents, 2)
-        The sentences of all documents, as ranges of `tokens`.
-    begins : list of int, length n_docs
-        Where each document begins in `codes`.
-    firsts : list of int, length n_docs + 1
-        The first token of each document.
+def tag_docs(docs: Sequence[Doc], tagger: Tagger) -> Batch:
+    """Tag a batch of documents.
 
     Raises
     ------
-    ConfigError
+    AlignmentError
         If a document has no sentences or no words.
     """
-    tokens, sents, begins, firsts, begin = [np.zeros((0, 2), np.int32)], [np.zeros((0, 2), np.int32)], [], [0], 0
-    for doc in docs:
-        if doc.sents is None or doc.tokens is None:
-            raise ConfigError(f"document {doc.id!r} has no sentences or no words; run clean and segment before tag")
-        tokens.append(doc.tokens + np.int32(begin))
-        sents.append(doc.sents + np.int32(begin))
-        begins.append(begin)
-        firsts.append(firsts[-1] + len(doc.tokens))
-        begin += len(doc.text)
-    codes = decode.to_codes("".join([doc.text for doc in docs]))
-    words = np.concatenate(tokens)
-    return codes, words, np.searchsorted(words[:, 0], np.concatenate(sents)).astype(np.int32), begins, firsts
-
-
-def tag_docs(docs: Sequence[Doc], tagger: Tagger) -> list[Doc]:
-    """Tag a batch of documents."""
-    codes, tokens, sents, begins, firsts = lay_out(docs)
-    tags, names = tagger.decoder.decode(codes, tokens, sents)
-    upos, xpos, labels = tagger.upos_of[tags], tagger.xpos_of[tags], names[:, 2].astype(np.int16)
-    ents = np.stack([tokens[names[:, 0], 0], tokens[names[:, 1] - 1, 1]], axis=1)
-    cuts = np.searchsorted(names[:, 0], firsts).tolist()
-    return [
-        doc.extend(
-            upos=Coded(upos[first:end], tagger.upos),
-            xpos=Coded(xpos[first:end], tagger.xpos),
-            ents=ents[low:high] - np.int32(begin),
-            ent_labels=Coded(labels[low:high], tagger.labels),
-        )
-        for doc, begin, (first, end), (low, high) in zip(docs, begins, pairwise(firsts), pairwise(cuts), strict=True)
-    ]
+    batch = Batch.of(docs)
+    words = batch.spans("tokens")
+    tokens = batch.join_spans(words).values
+    sents = np.searchsorted(tokens[:, 0], batch.join_spans(batch.spans("sents")).values).astype(np.int32)
+    tags, names = tagger.decoder.decode(batch.text.values, tokens, sents)
+    ents = batch.split_spans(np.stack([tokens[names[:, 0], 0], tokens[names[:, 1] - 1, 1]], axis=1))
+    return batch.extend(
+        upos=Layer(Coded(tagger.upos_of[tags], tagger.upos), words.bounds),
+        xpos=Layer(Coded(tagger.xpos_of[tags], tagger.xpos), words.bounds),
+        ents=ents,
+        ent_labels=Layer(Coded(names[:, 2].astype(np.int16), tagger.labels), ents.bounds),
+    )
 
 
 @stage("tag", requires=["sents", "tokens"], assigns=["upos", "xpos", "ents", "ent_labels"])

@@ -47,6 +47,10 @@ def assert_same(batch: Any, expected: list[Doc]) -> None:
     assert len(batch) == len(expected)
 
 
+def layer_values(made: list[Doc]) -> list[list[int]]:
+    return [span for doc in made for span in doc.sents.tolist()]
+
+
 def numbered(batch: Batch) -> Layer:
     return Layer(np.arange(len(batch), dtype=np.float32).reshape(-1, 1).repeat(3, 1), np.arange(len(batch) + 1))
 
@@ -96,7 +100,8 @@ def test_layers_are_those_of_all_documents(made: list[Doc]) -> None:
         assert [layer.of(d).tolist() for d in range(len(made))] == [getattr(doc, name).tolist() for doc in made]
     joined = "".join(doc.text + "\n" for doc in made)
     texts = [text for doc in made for text in doc.sentence_texts()]
-    assert [joined[start:end] for start, end in batch.join_spans(batch.sents).values.tolist()] == texts
+    assert [joined[start:end] for start, end in batch.join_spans(batch.spans("sents")).values.tolist()] == texts
+    assert batch.split_spans(batch.join_spans(batch.spans("sents")).values).values.tolist() == layer_values(made)
     assert [batch.text_of(d) for d in range(len(made))] == [doc.text for doc in made]
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.doc import code_points
 from pipeline.kernels import decode, decode_tables, decode_tags, features, perfect, tag_plan
 from pipeline.segment import load_segmenter
 from pipeline.training.segmenter import Lexicon, number_features
@@ -33,7 +34,7 @@ SEGMENTS = st.text(
 
 def words_of(text: str, tables: decode.Tables, spans: list[list[int]] | None = None) -> list[str]:
     rows = np.array(spans or [[0, len(text)]], np.int32)
-    return [text[start:end] for start, end in decode.decode(decode.to_codes(text), rows, tables).tolist()]
+    return [text[start:end] for start, end in decode.decode(code_points(text), rows, tables).tolist()]
 
 
 def load_pkuseg(folder: Path) -> Any:
@@ -158,13 +159,13 @@ def test_runs_of_letters_are_whole(words: str, expected: str) -> None:
     text = words.replace(" ", "")
     ends = np.cumsum([len(word) for word in words.split()], dtype=np.int32)
     tokens = np.stack([np.concatenate([ends[:0], [0], ends[:-1]])[: len(ends)], ends], axis=1).astype(np.int32)
-    found = decode.join_letters(decode.to_codes(text), tokens, np.array([[0, len(text)]], np.int32))
+    found = decode.join_letters(code_points(text), tokens, np.array([[0, len(text)]], np.int32))
     assert " ".join(text[a:b] for a, b in found.tolist()) == expected
 
 
 def test_letters_of_two_sentences_are_not_joined() -> None:
     tokens = np.array([[0, 1], [1, 2]], np.int32)
-    assert decode.join_letters(decode.to_codes("ab"), tokens, tokens).tolist() == tokens.tolist()
+    assert decode.join_letters(code_points("ab"), tokens, tokens).tolist() == tokens.tolist()
 
 
 def full_search(scores: np.ndarray, edges: np.ndarray) -> list[int]:
@@ -228,7 +229,7 @@ def random_tagger(seed: int, n_classes: int) -> tuple[features.Lexicon, tag_plan
     rng = np.random.default_rng(seed)
     fold, kinds = np.arange(decode.N_BMP).astype(np.uint16), (np.arange(decode.N_BMP) % 7).astype(np.uint8)
     words = [a + b for a in ["", *TAG_LETTERS] for b in TAG_LETTERS]
-    hashes = np.array([features.hash_word(decode.to_codes(w), 0, len(w), fold) for w in words], np.uint64)
+    hashes = np.array([features.hash_word(code_points(w), 0, len(w), fold) for w in words], np.uint64)
     keys, which = features.place_hashes(hashes, 256)
     classes = rng.integers(0, n_classes, (len(words), features.N_CLASSES)).astype(np.int16)
     lexicon = features.Lexicon(fold, kinds, keys, np.where(which[:, None] >= 0, classes[which], 0).astype(np.int16))
@@ -252,7 +253,7 @@ def random_sentences(seed: int, n: int) -> tuple[decode.Codes, decode.Ints, deco
     text = "".join(rng.choice(list(TAG_LETTERS), int(ends[-1]) if len(ends) else 0))
     stops = np.cumsum(lengths)
     sents = np.stack([stops - lengths, stops], axis=1)
-    return decode.to_codes(text), tokens.astype(np.int32), sents.astype(np.int32)
+    return code_points(text), tokens.astype(np.int32), sents.astype(np.int32)
 
 
 @pytest.mark.parametrize("n_classes", [6, tag_plan.MAX_TRIPLE + 20, tag_plan.MAX_DENSE + 900])

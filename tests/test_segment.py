@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.doc import Doc
-from pipeline.errors import ConfigError, ModelError
+from pipeline.errors import AlignmentError, ConfigError, ModelError
 from pipeline.segment import (
     SegmentConfig,
     UserWords,
@@ -23,7 +23,6 @@ from pipeline.segment import (
     load_segmenter,
     load_user_words,
     make_segment,
-    split_rows,
 )
 from pipeline.stage import Stage
 from pipeline.training import cohesion, latin, plain, segmenter
@@ -85,7 +84,7 @@ def test_the_batch_does_not_matter(segment: Stage) -> None:
 
 @pytest.mark.slow
 def test_text_without_sentences_is_refused(segment: Stage) -> None:
-    with pytest.raises(ConfigError, match="no sentences"):
+    with pytest.raises(AlignmentError, match="no sentences"):
         segment([Doc.from_text("他来了。")])
 
 
@@ -99,10 +98,6 @@ def test_a_very_long_run_is_one_search(segment: Stage) -> None:
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no meta\.json"):
         load_segmenter(tmp_path)
-
-
-def test_split_rows_of_no_documents() -> None:
-    assert split_rows(np.zeros((0, 2), np.int32), np.array([0])) == []
 
 
 # --- reading treebanks ----------------------------------------------------------------------------------------------

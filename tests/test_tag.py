@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.doc import Doc
-from pipeline.errors import ConfigError, ModelError
-from pipeline.kernels import decode, decode_tags, features, perfect, tag_plan
+from pipeline.doc import Doc, code_points
+from pipeline.errors import AlignmentError, ModelError
+from pipeline.kernels import decode_tags, features, perfect, tag_plan
 from pipeline.segment import SegmentConfig, make_segment
 from pipeline.stage import Stage
 from pipeline.tag import TagConfig, load_tagger, make_tag, make_tagger, tag_docs
@@ -105,7 +105,7 @@ def test_the_batch_does_not_matter(tag: Stage) -> None:
 
 @pytest.mark.slow
 def test_words_are_required(tag: Stage) -> None:
-    with pytest.raises(ConfigError, match="no words"):
+    with pytest.raises(AlignmentError, match="no words"):
         tag([Doc.from_text("他来了。")])
 
 
@@ -175,7 +175,7 @@ def test_scores_are_perfect_on_gold(toy_lexicon: features.Lexicon) -> None:
 
 def test_lexicon_knows_how_plain_text_is_tagged(toy_lexicon: features.Lexicon) -> None:
     texts = ["他去公园。", "她去公园。"] * 4
-    codes = decode.to_codes("".join(texts))
+    codes = code_points("".join(texts))
     tokens = np.array([[i, i + 1] for i in range(len(codes))], np.int32)
     hashes, numbers = np.unique(features.hash_tokens(codes, tokens, toy_lexicon.fold), return_inverse=True)
     sents = np.array([[i, i + 5] for i in range(0, len(codes), 5)], np.int32)

@@ -106,7 +106,7 @@ def make_table(docs: Sequence[Doc]) -> Table:
         If a document has no `sents` layer or an empty sentence.
     """
     batch = Batch.of(docs)
-    text, sents = batch.text, batch.join_spans(batch.sents)
+    text, sents = batch.text, batch.join_spans(batch.spans("sents"))
     if (sents.values[:, 1] <= sents.values[:, 0]).any():
         raise AlignmentError("a sentence is empty; sentences are half-open and hold at least one character")
     lines, line_bounds, sent_line = _lines_of(text.values, sents.values, sents.bounds)

@@ -96,11 +96,6 @@ class Tables(NamedTuple):
     links: NDArray[Any]
 
 
-def to_codes(text: str) -> Codes:
-    """Get the code points of a text, lone surrogates included."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-
-
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _find_pair(key: int, slots: NDArray[np.uint64]) -> Any:
     """Get the row of a pair, or 0."""

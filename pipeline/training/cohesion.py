@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.doc import code_points
 from pipeline.kernels import decode
 
 Numbers = NDArray[np.int64]
@@ -32,7 +33,7 @@ UNSEEN, OTHER, NONE = 16, 17, 18
 
 def to_numbers(text: str) -> Numbers:
     """Get code points, those above U+FFFF as one."""
-    return np.minimum(decode.to_codes(text), decode.N_BMP - 1).astype(np.int64)
+    return np.minimum(code_points(text), decode.N_BMP - 1).astype(np.int64)
 
 
 class Cohesion:

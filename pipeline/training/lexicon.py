@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.utils.extmath import randomized_svd
 
+from pipeline.doc import code_points
 from pipeline.kernels import decode, features
 from pipeline.training.plain import SENTENCE
 
@@ -65,7 +66,7 @@ class PlainText:
 def segment(texts: Iterable[str], words: decode.Tables, fold: NDArray[np.uint16]) -> PlainText:
     """Segment plain text, in simplified script."""
     text = "\n".join(texts)
-    codes = decode.to_codes(text)
+    codes = code_points(text)
     sents = np.array([match.span() for match in SENTENCE.finditer(text)], np.int32).reshape(-1, 2)
     tokens = decode.decode(codes, sents, words)
     ranges = np.searchsorted(tokens[:, 0], sents).astype(np.int32)

@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from pipeline.doc import code_points
 from pipeline.errors import ConfigError
 from pipeline.kernels import decode
 
@@ -93,7 +94,7 @@ def _converter() -> Any:
 
 def simplify_chars(text: str) -> str:
     """Convert a text to simplified script, character by character: fast, and right for most."""
-    codes = decode.to_codes(text)
+    codes = code_points(text)
     folded = np.where(codes < decode.N_BMP, _char_table()[np.minimum(codes, decode.N_BMP - 1)], codes)
     return folded.astype(np.uint32).tobytes().decode("utf-32-le", "surrogatepass")
 

@@ -24,6 +24,7 @@ import numpy as np
 import srsly  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from pipeline.doc import code_points
 from pipeline.errors import ConfigError
 from pipeline.kernels import decode, decode_tables
 from pipeline.kernels.crf import Crf, Reals, decode_sparse
@@ -336,7 +337,7 @@ def words_f1(sentences: Sequence[Sentence], tables: decode.Tables, *, convert: b
         texts = simplified(texts)
     ends = np.cumsum([len(text) for text in texts])
     spans = np.stack([ends - [len(text) for text in texts], ends], axis=1).astype(np.int32)
-    found = decode.decode(decode.to_codes("".join(texts)), spans, tables)
+    found = decode.decode(code_points("".join(texts)), spans, tables)
     gold: set[tuple[int, int]] = set()
     for (start, _), sentence in zip(spans.tolist(), sentences, strict=True):
         gold.update((start + a, start + b) for a, b in sentence.spans())

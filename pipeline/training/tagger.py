@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.doc import code_points
 from pipeline.kernels import decode, features, perfect
 from pipeline.kernels.crf import Crf, Reals
 from pipeline.kernels.decode_tags import Decoder
@@ -109,7 +110,7 @@ def _kind(char: str) -> int:
 
 @dataclass(frozen=True)
 class Batch:
-    """Sentences as the kernels want them; see `pipeline.tag.lay_out`."""
+    """Sentences as the kernels want them; see `pipeline.tag.tag_docs`."""
 
     codes: decode.Codes
     tokens: decode.Ints
@@ -123,7 +124,7 @@ class Batch:
         tokens = [(begin + a, begin + b) for begin, words in zip(begins, spans, strict=True) for a, b in words]
         ends = np.cumsum([len(words) for words in spans])
         sents = np.stack([ends - [len(words) for words in spans], ends], axis=1)
-        codes = decode.to_codes("".join(sentence.text for sentence in sentences))
+        codes = code_points("".join(sentence.text for sentence in sentences))
         return cls(codes, np.array(tokens, np.int32).reshape(-1, 2), sents.astype(np.int32))
 
 
@@ -132,7 +133,7 @@ def predict_words(sentences: Sequence[Sentence], tables: decode.Tables) -> list[
     lengths = np.array([len(sentence.text) for sentence in sentences])
     ends = np.cumsum(lengths)
     sents = np.stack([ends - lengths, ends], axis=1).astype(np.int32)
-    words = decode.decode(decode.to_codes("".join(s.text for s in sentences)), sents, tables)
+    words = decode.decode(code_points("".join(s.text for s in sentences)), sents, tables)
     cuts = np.searchsorted(words[:, 0], [0, *ends.tolist()])
     return [
         [(a - begin, b - begin) for a, b in words[low:high].tolist()]

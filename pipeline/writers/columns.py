@@ -95,8 +95,8 @@ def source_spans(docs: Sequence[Doc]) -> IntArray:
     spans: IntArray = visible_spans(
         batch.source.values,
         batch.source.bounds,
-        batch.sents.values,
-        batch.sents.bounds,
+        batch.spans("sents").values,
+        batch.spans("sents").bounds,
         edits.values,
         edits.bounds,
         char_classes(),
@@ -147,7 +147,7 @@ def _join(batch: Batch) -> _Joined:
     for d, spans in hidden.items():
         for start, end in () if spans is None else (spans + batch.text.bounds[d]).tolist():
             points[start:end] = ord("*")
-    sents = batch.join_spans(batch.sents)
+    sents = batch.join_spans(batch.spans("sents"))
     return _Joined(points, sents.values, sents.bounds, *to_utf8(points, sents.values))
 
 
