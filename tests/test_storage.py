@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -518,8 +519,10 @@ def test_a_killed_command_goes_on(heap: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
     (tmp_path / "scratch").mkdir()
     process = subprocess.Popen(call, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not any("documents" in name for name in stored("testbucket://data/out")):
-        time.sleep(0.05)
+    while process.poll() is None and not any(
+        re.fullmatch(r"\.zhcorpus/\d{5}\.json", name) for name in stored("testbucket://data/out")
+    ):  # of the first shard, all is there but the note until then
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     shutil.rmtree(tmp_path / "scratch")

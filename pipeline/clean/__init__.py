@@ -130,14 +130,14 @@ class _Rounds:
 
     Attributes
     ----------
-    facts : list of dict
-        What `_facts` says of each document, before its script was converted.
+    facts : dict of int to dict
+        What `_facts` says of each document, by its number, before its script was converted.
     text, edits, sents : dict of int to ndarray
         Of single documents, by their number, what differs from what the first round made of them.
     """
 
     def __init__(self, n_docs: int, config: CleanConfig) -> None:
-        self.facts: list[dict[str, Any]] = [{} for _ in range(n_docs)]
+        self.facts: dict[int, dict[str, Any]] = {}
         self.text: dict[int, CodePoints] = {}
         self.edits: dict[int, IntArray] = {}
         self.sents: dict[int, IntArray] = {}
@@ -175,7 +175,7 @@ class _Rounds:
             if moved is not None:
                 self._origins[d] = self._origin(d, edits, points)[moved]
                 return edited
-        self.facts[d] = self.facts[d] or known
+        self.facts.setdefault(d, known)
         if _is_rewritten(known, self._config):
             rewritten = _rewrite(points, known["script"], self._config, self._counts[d])
             if rewritten is not None:
@@ -209,7 +209,7 @@ def clean_docs(docs: Sequence[Doc], config: CleanConfig = _DEFAULT) -> Batch:
         texts = Batch([Doc.from_text(text) for text in waiting.values()])
         waiting = rounds.take_in(_fold(texts.source, config), list(waiting))
     return batch.extend(
-        [{**meta, **facts} for meta, facts in zip(batch.metas, rounds.facts, strict=True)],
+        [{**meta, **rounds.facts[d]} for d, meta in enumerate(batch.metas)],
         source=batch.source,
         text=Layer(first.points, first.bounds).replace(rounds.text),
         edits=Layer(first.edits, first.edit_bounds).replace(rounds.edits),
