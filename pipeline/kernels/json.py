@@ -14,14 +14,12 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from pipeline.kernels.columns import Bytes, Offsets
+from pipeline.kernels.columns import BLOCK, Bytes, Offsets, copy_block, copy_bytes, find_block
 
 INT, PIECE, STRING = range(3)
 """What the cells of a column are."""
 NULL = np.int64(np.iinfo(np.int64).min)
 """The cell of any column that is null."""
-BLOCK = 32
-"""Bytes that are looked at and copied together; a buffer has so many behind what is read or written."""
 DECIMALS = 4
 N_PARTS = 10**DECIMALS
 NO_NUMBER = -1
@@ -56,31 +54,12 @@ class Pieces(NamedTuple):
     bounds: Offsets
 
 
-def _block(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
-    """Get a pointer to a block of an array."""
-    begin = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(begin, [at]), _VECTOR.as_pointer())
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _copy_block(_typing: Any, target: Any, _at: Any, source: Any, _first: Any) -> Any:
-    """Copy a block at once; the compiler makes single bytes of a loop, for arrays may overlap."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        to, at, source, first = arguments
-        block = builder.load(_block(context, builder, signature.args[2], source, first), align=1)
-        builder.store(block, _block(context, builder, signature.args[0], to, at), align=1)
-        return context.get_dummy_value()
-
-    return types.void(target, types.uint64, source, types.uint64), generate
-
-
 @intrinsic  # type: ignore[untyped-decorator]
 def _n_plain(_typing: Any, text: Any, _first: Any) -> Any:
     """Count the bytes of a block before the first that JSON escapes."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        block = builder.load(_block(context, builder, signature.args[0], *arguments), align=1)
+        block = builder.load(find_block(context, builder, signature.args[0], *arguments), align=1)
         found = builder.icmp_unsigned("<", block, ir.Constant(_VECTOR, [0x20] * BLOCK))
         for byte in (_QUOTE, _BACKSLASH):
             found = builder.or_(found, builder.icmp_unsigned("==", block, ir.Constant(_VECTOR, [byte] * BLOCK)))
@@ -91,20 +70,9 @@ def _n_plain(_typing: Any, text: Any, _first: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _copy(target: Bytes, at: np.uint64, source: Bytes, first: np.uint64, last: np.uint64) -> np.uint64:
-    """Copy a range of bytes, by whole blocks; get where it ends in `target`."""
-    n_bytes = last - first
-    done = np.uint64(0)
-    while done < n_bytes:
-        _copy_block(target, at + done, source, first + done)
-        done += _BLOCK
-    return at + n_bytes
-
-
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _copy_piece(target: Bytes, at: np.uint64, data: Bytes, bounds: Offsets, row: int) -> np.uint64:
     """Copy a piece; get where it ends in `target`."""
-    end: np.uint64 = _copy(target, at, data, np.uint64(bounds[row]), np.uint64(bounds[row + 1]))
+    end: np.uint64 = copy_bytes(target, at, data, bounds[row], bounds[row + 1])
     return end
 
 
@@ -139,7 +107,7 @@ def _write_string(data: Bytes, at: np.uint64, text: Bytes, bounds: Offsets, row:
     at += _ONE
     while first < last:
         n_plain = _n_plain(text, first)
-        _copy_block(data, at, text, first)
+        copy_block(data, at, text, first)
         if n_plain < _BLOCK and n_plain < last - first:
             at = _escape(data, at + n_plain, text[first + n_plain])
             first += n_plain + _ONE
@@ -209,7 +177,7 @@ def join_lists(data: Bytes, bounds: Offsets, offsets: Offsets) -> Pieces:
     at = np.uint64(0)
     for k in range(n):
         joined[at] = _OPEN
-        at = _copy(joined, at + _ONE, data, np.uint64(bounds[offsets[k]]), np.uint64(bounds[offsets[k + 1]]))
+        at = copy_bytes(joined, at + _ONE, data, bounds[offsets[k]], bounds[offsets[k + 1]])
         at -= np.uint64(offsets[k + 1] > offsets[k])  # the last comma
         joined[at] = _CLOSE
         at += _ONE
@@ -254,7 +222,7 @@ def join_rows(
             cell = cells[c, k]
             kind = kinds[c]
             if cell < 0 and (kind != INT or cell == NULL):
-                at = _copy(joined, at, _NULL, np.uint64(0), _FOUR)
+                at = copy_bytes(joined, at, _NULL, 0, 4)
             elif kind == PIECE:
                 at = _copy_piece(joined, at, data, bounds, bases[c] + cell)
             elif kind == INT:

@@ -11,8 +11,8 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.kernels.columns import BLOCK
 from pipeline.kernels.json import (
-    BLOCK,
     DECIMALS,
     INT,
     MAX_ESCAPE,
